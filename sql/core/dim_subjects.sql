@@ -1,0 +1,40 @@
+-- Subjects, as every feed writes them. Names and core courses: data/reference/dim_subjects.csv.
+-- A subject that the rules do not know keeps its own name and counts as core.
+
+-- name: schema
+CREATE TABLE dim_subjects (
+    subject_key {integer} PRIMARY KEY, -- Surrogate key; 0 is the whole day.
+    code        {text} NOT NULL UNIQUE, -- The subject in lower case.
+    subject     {text} NOT NULL, -- The subject.
+    is_core     {integer} NOT NULL -- 1 if failing it counts as a course failure.
+) {strict};
+
+-- name: merge
+UPDATE dim_subjects SET
+    subject = (SELECT r.subject FROM reference AS r WHERE r.code = dim_subjects.code),
+    is_core = (SELECT CAST(r.is_core AS INTEGER) FROM reference AS r WHERE r.code = dim_subjects.code)
+WHERE EXISTS (
+    SELECT 1 FROM reference AS r
+    WHERE r.code = dim_subjects.code
+      AND (r.subject <> dim_subjects.subject OR CAST(r.is_core AS INTEGER) <> dim_subjects.is_core)
+);
+
+INSERT INTO dim_subjects (subject_key, code, subject, is_core)
+SELECT 0, 'all day', 'All day', 0 WHERE NOT EXISTS (SELECT 1 FROM dim_subjects);
+
+INSERT INTO dim_subjects (subject_key, code, subject, is_core)
+SELECT
+    (SELECT MAX(subject_key) FROM dim_subjects) + ROW_NUMBER() OVER (ORDER BY n.code),
+    n.code, COALESCE(MAX(r.subject), MIN(n.label)), COALESCE(MAX(CAST(r.is_core AS INTEGER)), 1)
+FROM (
+    SELECT code, subject AS label FROM reference
+    UNION ALL
+    SELECT DISTINCT subject, subject_label FROM stg_attendance WHERE subject IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT subject, subject_label FROM stg_performance
+    UNION ALL
+    SELECT DISTINCT subject, subject_label FROM stg_homework
+) AS n
+LEFT JOIN reference AS r ON r.code = n.code
+WHERE n.code NOT IN (SELECT code FROM dim_subjects)
+GROUP BY n.code;

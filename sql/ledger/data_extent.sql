@@ -1,0 +1,17 @@
+-- The first and last day that each feed has facts for: the risk monitor looks from the last one.
+
+-- name: schema
+CREATE TABLE data_extent (
+    feed           {text} PRIMARY KEY NOT NULL, -- The feed.
+    first_date_key {integer} NOT NULL, -- The first day with facts, yyyymmdd.
+    last_date_key  {integer} NOT NULL -- The last day with facts, yyyymmdd.
+) {keyed};
+
+-- name: after_merge
+INSERT INTO data_extent (feed, first_date_key, last_date_key)
+SELECT feed, MIN(day_key), MAX(day_key) FROM incoming WHERE 1 = 1 GROUP BY feed
+ON CONFLICT (feed) DO UPDATE SET
+    first_date_key = CASE WHEN excluded.first_date_key < data_extent.first_date_key
+        THEN excluded.first_date_key ELSE data_extent.first_date_key END,
+    last_date_key = CASE WHEN excluded.last_date_key > data_extent.last_date_key
+        THEN excluded.last_date_key ELSE data_extent.last_date_key END;

@@ -1,0 +1,44 @@
+-- The ledger: one row per distinct content that was ever dropped, for ever.
+-- rows_read = rows_loaded + rows_updated + rows_unchanged + rows_rejected + rows_waiting once a file is loaded.
+
+-- name: schema
+CREATE TABLE ingest_file (
+    file_id        {integer} PRIMARY KEY, -- Number of the file, in order of arrival.
+    sha256         {text} NOT NULL UNIQUE, -- The file's identity: the hash of its bytes.
+    feed           {text}, -- The feed it belongs to; missing when nobody can tell.
+    first_name     {text} NOT NULL, -- What it was called when it was first dropped. [sensitive]
+    bytes          {integer} NOT NULL, -- Its size.
+    received_at    {text} NOT NULL, -- When it was first seen (UTC).
+    effective_date_key {integer} NOT NULL, -- The day from which its content is true, yyyymmdd.
+    effective_from {text} NOT NULL, -- Where that day comes from: name or arrival.
+    status         {text} NOT NULL CHECK (status IN ('received', 'staged', 'waiting', 'loaded', 'quarantined')), -- received, staged, waiting (rows wait for their student), loaded or quarantined.
+    reason_code    {text}, -- Why it is in quarantine: a code.
+    reason         {text}, -- Why it is in quarantine, and what to do.
+    warnings       {text}, -- What was odd but harmless.
+    rows_read      {integer} NOT NULL DEFAULT 0, -- Data rows in the file, blank lines left out.
+    rows_blank     {integer} NOT NULL DEFAULT 0, -- Blank lines.
+    rows_loaded    {integer} NOT NULL DEFAULT 0, -- Rows that are new in the warehouse.
+    rows_updated   {integer} NOT NULL DEFAULT 0, -- Rows that changed what was known.
+    rows_unchanged {integer} NOT NULL DEFAULT 0, -- Rows that said nothing new (repeated, or older than what is known).
+    rows_rejected  {integer} NOT NULL DEFAULT 0, -- Rows refused: see row_reject.
+    rows_waiting   {integer} NOT NULL DEFAULT 0, -- Rows that wait for their student.
+    run_id         {text}, -- The Dagster run that handled it last.
+    committed_at   {text} -- When its outcome was committed (UTC).
+) {strict};
+CREATE INDEX ingest_file_by_status ON ingest_file (status, feed);
+
+-- name: after_merge
+UPDATE ingest_file SET
+    rows_loaded = rows_loaded + n.loaded,
+    rows_updated = rows_updated + n.updated,
+    rows_unchanged = rows_unchanged + n.unchanged
+FROM (
+    SELECT
+        file_id,
+        COUNT(*) FILTER (WHERE outcome = 'loaded') AS loaded,
+        COUNT(*) FILTER (WHERE outcome = 'updated') AS updated,
+        COUNT(*) FILTER (WHERE outcome = 'unchanged') AS unchanged
+    FROM incoming
+    GROUP BY file_id
+) AS n
+WHERE ingest_file.file_id = n.file_id;

@@ -1,0 +1,1 @@
+"""Student 360: CSV exports in, a risk list out. Start reading at `definitions.py`."""

@@ -1,0 +1,102 @@
+"""What all assets share: owners, tags, metadata, and the report of a file's outcome.
+
+Belongs here: what Dagster shows of every asset. Does not belong here: what an asset does.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    AssetSpec,
+    DynamicPartitionsDefinition,
+    MetadataValue,
+    TableRecord,
+)
+
+from student360.contracts import Privacy, contracts
+from student360.ingest.files import now
+from student360.warehouse import ledger
+from student360.warehouse.io_manager import column_schema
+from student360.warehouse.scripts import Script, scripts
+from student360.warehouse.warehouse import Warehouse
+
+OWNERS = ["team:district-data"]
+ENGINE_KIND = "sqlite"
+LANDING_FILES = AssetKey("landing_files")
+LANDING_PARTITIONS = DynamicPartitionsDefinition(name="landing_files")
+SHOWN_FILES = 50
+
+landing_files = AssetSpec(
+    LANDING_FILES,
+    description=(
+        "CSV files as the school drops them, one partition per content (feed, effective day, start of its hash). "
+        "Names stay in the warehouse's ledger, because a file name can name a person."
+    ),
+    group_name="raw",
+    owners=OWNERS,
+    kinds={"csv"},
+    partitions_def=LANDING_PARTITIONS,
+)
+
+
+def privacy_tags(script: Script) -> dict[str, str]:
+    """Tags that say whether a table holds personal data."""
+    levels = {column.privacy for column in script.columns}
+    level = next((p for p in (Privacy.PII, Privacy.SENSITIVE) if p in levels), Privacy.PUBLIC)
+    return {"student360/privacy": level.value} | ({"pii": ""} if level is Privacy.PII else {})
+
+
+def table_metadata(name: str) -> dict[str, Any]:
+    """Definition metadata of a table's or view's asset."""
+    return {"dagster/column_schema": column_schema(name), "dagster/table_name": name}
+
+
+def upstream(script: Script) -> list[str]:
+    """The tables and views that a SQL file reads, as asset names. A dimension does not wait for facts."""
+    mentioned = script.mentions(frozenset(scripts()))
+    facts = frozenset(contract.loads for contract in contracts().values() if contract.loads.startswith("fact_"))
+    if "student_identity" in mentioned:
+        mentioned |= {"dim_students"}
+    if "data_extent" in mentioned:
+        mentioned |= facts
+    mentioned = frozenset(name for name in mentioned - {script.name} if scripts()[name].layer != "ledger")
+    if script.layer == "core" and not script.name.startswith("fact_"):
+        mentioned = frozenset(name for name in mentioned if not name.startswith("fact_"))
+    return sorted(mentioned)
+
+
+def files_metadata(warehouse: Warehouse, feed: str) -> Mapping[str, Any]:
+    """The table of a feed's newest files with their counts and outcome."""
+    table = ledger.file_table(warehouse, feed, SHOWN_FILES)
+    shown = table[["file", *ledger.COUNTS, "outcome", "reason"]]
+    records = [TableRecord(row) for row in shown.to_dict("records")]
+    return {"files": MetadataValue.table(records)} if records else {}
+
+
+def report_files(context: AssetExecutionContext, warehouse: Warehouse, feed: str) -> None:
+    """Show each file whose outcome is committed, once, as a materialisation of its landing_files partition."""
+    with warehouse.reading() as tx:
+        unreported = {
+            row["claim_id"]
+            for row in tx.query(
+                "SELECT d.claim_id FROM file_drop AS d JOIN ingest_file AS f ON f.file_id = d.file_id"
+                " WHERE d.reported_at IS NULL AND (f.feed = ? OR f.feed IS NULL)"
+                " AND f.status IN ('loaded', 'waiting', 'quarantined')",
+                (feed,),
+            )
+        }
+    if not unreported:
+        return
+    table = ledger.file_table(warehouse, limit=10_000)
+    rows = table[table["claim_id"].isin(unreported)]
+    context.instance.add_dynamic_partitions("landing_files", sorted(set(rows["file"])))
+    for row in rows.to_dict("records"):
+        shown = {name: row[name] for name in (*ledger.COUNTS, "outcome", "reason")}
+        context.log_event(AssetMaterialization(LANDING_FILES, partition=row["file"], metadata=shown))
+    with warehouse.transaction() as tx:
+        at = now().isoformat()
+        for claim_id in unreported:
+            tx.execute("UPDATE file_drop SET reported_at = ? WHERE claim_id = ?", (at, claim_id))

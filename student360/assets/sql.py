@@ -1,0 +1,95 @@
+"""The core and marts layers: one asset per SQL file.
+
+Belongs here: the factory that turns a file of sql/core or sql/marts into an asset. Does not belong here: what the
+file says, or how a feed is merged (`loading/merge.py`).
+"""
+
+from typing import Any
+
+from dagster import AssetCheckResult, AssetExecutionContext, AssetsDefinition, MaterializeResult, asset
+
+from student360.assets.common import (
+    ENGINE_KIND,
+    OWNERS,
+    files_metadata,
+    privacy_tags,
+    report_files,
+    table_metadata,
+    upstream,
+)
+from student360.checks import load_check_specs, load_checks
+from student360.contracts import Contract, contracts
+from student360.loading.merge import merge_feed
+from student360.loading.receive import archive_finished
+from student360.reference import reference_frame
+from student360.settings import Settings, load_settings
+from student360.warehouse.scripts import Script
+from student360.warehouse.warehouse import Transaction, Warehouse
+
+
+def sql_asset(script: Script) -> AssetsDefinition:
+    """The asset of a SQL file. A table that a feed loads merges what is due; another merges its reference rules;
+    a view is defined anew when its text changed."""
+    contract = next((c for c in contracts().values() if c.loads == script.name), None)
+
+    @asset(
+        name=script.name,
+        group_name=script.layer,
+        description=script.description,
+        deps=upstream(script),
+        owners=OWNERS,
+        kinds={"sql", ENGINE_KIND, "view" if script.is_view else "table"},
+        tags=privacy_tags(script),
+        metadata=table_metadata(script.name),
+        check_specs=load_check_specs(contract) if contract else [],
+    )
+    def _sql(context: AssetExecutionContext, warehouse: Warehouse) -> MaterializeResult:
+        settings = load_settings()
+        metadata: dict[str, Any] = {}
+        checks: list[AssetCheckResult] = []
+        if contract is not None:
+            _load_feed(context, warehouse, settings, contract)
+            metadata |= files_metadata(warehouse, contract.feed)
+            checks = load_checks(warehouse, contract)
+        elif not script.is_view:
+            _merge_reference(warehouse, script, settings)
+        with warehouse.reading() as tx:
+            metadata |= _figures(tx, script)
+        return MaterializeResult(metadata=metadata, check_results=checks)
+
+    return _sql
+
+
+def _load_feed(context: AssetExecutionContext, warehouse: Warehouse, settings: Settings, contract: Contract) -> None:
+    merged = merge_feed(warehouse, contract, context.run_id)
+    archive_finished(warehouse, settings)
+    report_files(context, warehouse, contract.feed)
+    context.log.info(f"{contract.feed}: {'merged what was due' if merged else 'nothing is due'}")
+
+
+def _merge_reference(warehouse: Warehouse, script: Script, settings: Settings) -> None:
+    rules = reference_frame(script.name, settings)
+    with warehouse.transaction() as tx:
+        if rules is not None:
+            tx.create_temporary("reference", rules)
+        tx.run(script, "merge")
+        if script.name == "risk_rules":
+            _write_settings(tx, settings)
+
+
+def _write_settings(tx: Transaction, settings: Settings) -> None:
+    values = {"rule_set": settings.rule_set, "as_of_date_key": settings.as_of_date.replace("-", "")}
+    for name, value in values.items():
+        tx.execute(
+            "INSERT INTO setting (name, value) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE setting.value <> excluded.value",
+            (name, value),
+        )
+
+
+def _figures(tx: Transaction, script: Script) -> dict[str, Any]:
+    figures: dict[str, Any] = {"dagster/row_count": int(tx.value(f"SELECT COUNT(*) FROM {script.name}"))}
+    if script.name == "v_student_risk_monitor":
+        tiers = tx.query(f"SELECT risk_tier, COUNT(*) AS students FROM {script.name} GROUP BY risk_tier")
+        figures |= {row["risk_tier"].lower(): row["students"] for row in tiers}
+    return figures

@@ -1,0 +1,46 @@
+"""What runs by itself beside the landing sensor: Spark after loads, the slow checks every night.
+
+Belongs here: conditions and schedules. Does not belong here: what reacts to files (`sensors.py`).
+"""
+
+from dagster import (
+    AssetSelection,
+    AutomationCondition,
+    AutomationConditionSensorDefinition,
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    ScheduleDefinition,
+    define_asset_job,
+)
+
+# eager() would never fire: landing_files has partitions, and one of them is always "missing" for somebody.
+AFTER_EACH_LOAD = (
+    AutomationCondition.any_deps_updated()
+    & ~AutomationCondition.any_deps_in_progress()
+    & ~AutomationCondition.in_progress()
+)
+
+spark_automation = AutomationConditionSensorDefinition(
+    "spark_automation",
+    target=AssetSelection.groups("spark"),
+    default_status=DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+)
+
+INGEST_GROUPS = ("raw", "staging", "core", "marts")
+
+ingest = define_asset_job(
+    "ingest",
+    selection=AssetSelection.groups(*INGEST_GROUPS).without_checks(),
+    description="From the landing folder to the risk monitor: takes in what is due, does nothing when nothing is.",
+)
+
+quality = define_asset_job(
+    "quality",
+    selection=AssetSelection.all_asset_checks() - AssetSelection.checks_for_assets(),
+    description="The checks that read whole tables.",
+)
+
+nightly_quality = ScheduleDefinition(
+    name="nightly_quality", job=quality, cron_schedule="30 4 * * *", default_status=DefaultScheduleStatus.RUNNING
+)

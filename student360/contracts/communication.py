@@ -1,0 +1,55 @@
+"""Feed `communication`: one row per message between school and family."""
+
+import numpy as np
+import pandas as pd
+
+from student360.contracts.model import Column, Contract, Derived, Kind, Privacy
+
+
+def fingerprint_content(chunk: pd.DataFrame) -> pd.DataFrame:
+    """Add content_hash (int64 >= 0), the same for the same text, so that the message can be part of a key."""
+    hashes = pd.util.hash_pandas_object(chunk["message_content"], index=False)
+    return chunk.assign(content_hash=(hashes & np.uint64(2**63 - 1)).astype("int64"))
+
+
+CONTRACT = Contract(
+    feed="communication",
+    description="Messages between teachers and families, with their direction.",
+    name_words=("communication", "communications", "messages", "teacher_parent_communication"),
+    loads="fact_communication",
+    natural_key=("student_id", "date_key", "message_type", "content_hash"),
+    fresh_within_days=31,
+    derive=fingerprint_content,
+    columns=(
+        Column(
+            "student_id",
+            Kind.IDENTIFIER,
+            "The student's id in the source system, kept as text.",
+            aliases=("studentid", "student_number", "sis_id", "local_id"),
+        ),
+        Column(
+            "date",
+            Kind.DAY,
+            "The day of the message.",
+            aliases=("message_date", "sent_on", "day"),
+            not_in_future=True,
+            privacy=Privacy.PUBLIC,
+        ),
+        Column(
+            "message_type",
+            Kind.CODE,
+            "Direction as sent; dim_message_types says what it means.",
+            aliases=("type", "direction"),
+            privacy=Privacy.PUBLIC,
+        ),
+        Column(
+            "message_content",
+            Kind.TEXT,
+            "The message: free text, may name people.",
+            aliases=("content", "message", "body"),
+            nullable=True,
+            privacy=Privacy.PII,
+        ),
+    ),
+    derived=(Derived("content_hash", "integer", "Fingerprint of the message, so that two of a day stay two."),),
+)

@@ -1,0 +1,128 @@
+"""The vocabulary of a contract: what a feed's columns are called, mean and allow.
+
+Belongs here: the dataclasses that every contract is written in.
+Does not belong here: any feed (one module each, beside this one) or any cleaning code (`ingest/`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+
+class Kind(StrEnum):
+    """How a cell is read. The cleaner of each kind is in `ingest/clean.py`."""
+
+    IDENTIFIER = "identifier"  # text kept as it is: '00123' stays '00123'
+    NAME = "name"  # a person's name: spacing tidied, 'Null' and 'NA' are names too
+    TEXT = "text"  # free text
+    LABEL = "label"  # matched without regard to case, shown as written
+    CODE = "code"  # matched without regard to case or spacing
+    DAY = "day"  # a calendar day as an integer key yyyymmdd
+    DATE = "date"  # a date
+    NUMBER = "number"  # a finite decimal number
+    PERCENT = "percent"  # 90, 90 % or 90.5%: percent 0-100
+    YES_NO = "yes_no"  # 1, 0 or missing
+
+
+class Privacy(StrEnum):
+    """Who may see a column. Masking, docs and asset tags follow it (FERPA, 34 CFR 99.3)."""
+
+    PUBLIC = "public"  # codes, subjects, dates of school events
+    SENSITIVE = "sensitive"  # about a child, but not identifying by itself
+    PII = "pii"  # identifies a child or a family
+
+
+STORAGE = {
+    Kind.DAY: "integer",
+    Kind.YES_NO: "integer",
+    Kind.DATE: "date",
+    Kind.NUMBER: "real",
+    Kind.PERCENT: "real",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a feed and of its staging table.
+
+    `required` is about the header (the file is quarantined without it), `nullable` about the cell (the
+    row is rejected without it). A DAY column named `date` is stored as `date_key`.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    aliases: tuple[str, ...] = ()
+    required: bool = True
+    nullable: bool = False
+    privacy: Privacy = Privacy.SENSITIVE
+    not_in_future: bool = False
+
+    @property
+    def stored_as(self) -> str:
+        """The column's name in staging."""
+        return f"{self.name}_key" if self.kind is Kind.DAY else self.name
+
+    @property
+    def storage(self) -> str:
+        """Its engine-neutral type: text, integer, real or date."""
+        return STORAGE.get(self.kind, "text")
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A staging column that the contract's `derive` computes from the others."""
+
+    name: str
+    storage: str
+    description: str
+    nullable: bool = False
+    privacy: Privacy = Privacy.SENSITIVE
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a feed promises. Everything about a feed that is not SQL is derived from this.
+
+    feed: its name; the assets are raw_<feed> and stg_<feed>.
+    loads: the table that its rows end in (the name of the file in sql/core).
+    natural_key: staging columns that make a row unique within a file; empty where the source has none.
+    told_apart_by_order_without: rows that lack this column are told apart by their order in the file.
+    derive: pure function over an accepted chunk, adds the `derived` columns.
+    fresh_within_days: after so many days without a file the freshness check fails.
+    """
+
+    feed: str
+    description: str
+    name_words: tuple[str, ...]
+    columns: tuple[Column, ...]
+    loads: str
+    natural_key: tuple[str, ...] = ()
+    told_apart_by_order_without: str | None = None
+    derived: tuple[Derived, ...] = ()
+    derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    fresh_within_days: int = 7
+
+    @property
+    def raw_asset(self) -> str:
+        return f"raw_{self.feed}"
+
+    @property
+    def staging_table(self) -> str:
+        return f"stg_{self.feed}"
+
+    @property
+    def value_columns(self) -> tuple[str, ...]:
+        """Staging columns that come from the file, derived ones included, without the lineage."""
+        names: list[str] = []
+        for column in self.columns:
+            names.append(column.stored_as)
+            if column.kind is Kind.LABEL:
+                names.append(f"{column.name}_label")
+        return (*names, *(column.name for column in self.derived))
+
+    def column(self, name: str) -> Column:
+        """The column of that name. Raises KeyError."""
+        return {column.name: column for column in self.columns}[name]

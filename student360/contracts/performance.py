@@ -1,0 +1,137 @@
+"""Feed `performance`: one row per student, subject and assessment, with the homework completion beside it."""
+
+import numpy as np
+import pandas as pd
+
+from student360.contracts.model import Column, Contract, Derived, Kind, Privacy
+
+DEFAULT_MAX_SCORE = 100.0
+
+
+def basis_points(part: pd.Series, whole: pd.Series | float) -> pd.Series:
+    """`part` of `whole` in basis points (10 000 = 100 %), rounded half up, as nullable integers.
+
+    Integers, so that sums and averages are the same in SQLite, PostgreSQL and Spark.
+    """
+    return np.floor(part * 10_000 / whole + 0.5).astype("Int64")
+
+
+def judge_scores(chunk: pd.DataFrame) -> pd.DataFrame:
+    """Add percent_bp, quality_flag, homework_bp and homework_flag to a chunk of typed rows.
+
+    Takes exam_score and max_score (float, points) and homework_completion (float, percent 0-100).
+    A value that cannot be true (105 of 100, -5 %) keeps its raw value, gets a flag and has no percent,
+    so that it counts in no average: capping it would be a plausible lie.
+    """
+    score = chunk["exam_score"].astype("float64")
+    maximum = chunk["max_score"].astype("float64").fillna(DEFAULT_MAX_SCORE)
+    homework = chunk["homework_completion"].astype("float64")
+    flags = np.select(
+        [score.isna(), maximum <= 0, score < 0, score > maximum],
+        ["score_missing", "max_score_invalid", "score_below_zero", "score_above_max"],
+        default="ok",
+    )
+    homework_flags = np.select(
+        [homework.isna(), (homework < 0) | (homework > 100)],
+        ["homework_missing", "homework_out_of_range"],
+        default="ok",
+    )
+    return chunk.assign(
+        max_score=maximum,
+        percent_bp=basis_points(score.where(flags == "ok"), maximum.where(flags == "ok")),
+        quality_flag=flags,
+        homework_bp=basis_points(homework.where(homework_flags == "ok"), 100.0),
+        homework_flag=homework_flags,
+    )
+
+
+CONTRACT = Contract(
+    feed="performance",
+    description="Assessment scores per student and subject, with the share of homework completed.",
+    name_words=("performance", "grades", "scores", "assessments"),
+    loads="fact_performance",
+    natural_key=("student_id", "subject", "assessment", "date_key", "term"),
+    told_apart_by_order_without="assessment",
+    fresh_within_days=31,
+    derive=judge_scores,
+    columns=(
+        Column(
+            "student_id",
+            Kind.IDENTIFIER,
+            "The student's id in the source system, kept as text.",
+            aliases=("studentid", "student_number", "sis_id", "local_id"),
+        ),
+        Column(
+            "subject",
+            Kind.LABEL,
+            "The subject of the assessment.",
+            aliases=("course", "course_name"),
+            privacy=Privacy.PUBLIC,
+        ),
+        Column(
+            "exam_score",
+            Kind.NUMBER,
+            "Points reached, as sent.",
+            aliases=("score", "raw_score", "points"),
+            nullable=True,
+        ),
+        Column(
+            "homework_completion",
+            Kind.PERCENT,
+            "Share of homework completed, percent 0-100, as sent.",
+            aliases=("homework_completion_percent", "homework_completion_pct", "homework"),
+            nullable=True,
+        ),
+        Column(
+            "teacher_comments",
+            Kind.TEXT,
+            "The teacher's comment: free text, may name people.",
+            aliases=("teacher_comment", "comments", "comment"),
+            nullable=True,
+            privacy=Privacy.PII,
+        ),
+        Column(
+            "assessment",
+            Kind.TEXT,
+            "Name of the assessment; told apart by order in the file where missing.",
+            aliases=("assessment_name", "exam", "test"),
+            required=False,
+            nullable=True,
+            privacy=Privacy.PUBLIC,
+        ),
+        Column(
+            "date",
+            Kind.DAY,
+            "Day of the assessment; the date in the file's name, else unknown (0), where missing.",
+            aliases=("assessment_date", "exam_date"),
+            required=False,
+            nullable=True,
+            not_in_future=True,
+            privacy=Privacy.PUBLIC,
+        ),
+        Column(
+            "term",
+            Kind.TEXT,
+            "The term the score counts in.",
+            aliases=("semester", "marking_period"),
+            required=False,
+            nullable=True,
+            privacy=Privacy.PUBLIC,
+        ),
+        Column(
+            "max_score",
+            Kind.NUMBER,
+            "Points that could be reached; 100 where missing.",
+            aliases=("out_of", "max_points", "maximum"),
+            required=False,
+            nullable=True,
+            privacy=Privacy.PUBLIC,
+        ),
+    ),
+    derived=(
+        Derived("percent_bp", "integer", "Score in basis points (10000 = 100 %); missing when flagged.", True),
+        Derived("quality_flag", "text", "ok, or why the score counts in no average."),
+        Derived("homework_bp", "integer", "Homework completion in basis points; missing when flagged.", True),
+        Derived("homework_flag", "text", "ok, or why the homework completion counts in no average."),
+    ),
+)

@@ -1,0 +1,85 @@
+"""Feed `students`: the roster. One row per student as of the export's effective date; loads dim_students."""
+
+from student360.contracts.model import Column, Contract, Kind, Privacy
+
+CONTRACT = Contract(
+    feed="students",
+    description="The roster: one row per student, as the student information system knows them that day.",
+    name_words=("students", "student", "roster", "enrollment", "enrolment"),
+    loads="dim_students",
+    natural_key=("student_id", "effective_date_key"),
+    fresh_within_days=31,
+    columns=(
+        Column(
+            "student_id",
+            Kind.IDENTIFIER,
+            "The student's id in the source system, kept as text.",
+            aliases=("studentid", "student_number", "sis_id", "local_id"),
+        ),
+        Column(
+            "full_name",
+            Kind.NAME,
+            "The student's full name.",
+            aliases=("name", "student_name"),
+            privacy=Privacy.PII,
+        ),
+        Column(
+            "date_of_birth",
+            Kind.DATE,
+            "Date of birth.",
+            aliases=("dob", "birth_date", "birthdate"),
+            nullable=True,
+            not_in_future=True,
+            privacy=Privacy.PII,
+        ),
+        Column(
+            "grade_level",
+            Kind.CODE,
+            "Grade level as sent; dim_grade_levels says what it means.",
+            aliases=("grade", "gradelevel", "year_group"),
+            nullable=True,
+        ),
+        Column(
+            "emergency_contact",
+            Kind.TEXT,
+            "Phone number or address of the emergency contact.",
+            aliases=("contact", "guardian_contact", "emergency_phone"),
+            nullable=True,
+            privacy=Privacy.PII,
+        ),
+        Column(
+            "school_id",
+            Kind.IDENTIFIER,
+            "The school the student is enrolled in.",
+            aliases=("school", "school_code"),
+            required=False,
+            nullable=True,
+        ),
+        Column(
+            "homeroom",
+            Kind.TEXT,
+            "Homeroom or advisory group.",
+            aliases=("home_room", "advisory", "class"),
+            required=False,
+            nullable=True,
+        ),
+        Column(
+            "email",
+            Kind.TEXT,
+            "E-mail address of the student or family.",
+            aliases=("e_mail", "email_address"),
+            required=False,
+            nullable=True,
+            privacy=Privacy.PII,
+        ),
+        Column(
+            "effective_date",
+            Kind.DAY,
+            "The day from which the row is true; the file's effective date where it is missing.",
+            aliases=("as_of", "as_of_date", "snapshot_date"),
+            required=False,
+            nullable=True,
+            privacy=Privacy.PUBLIC,
+        ),
+    ),
+)

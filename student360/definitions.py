@@ -1,0 +1,65 @@
+"""The whole house: every asset, check, job, sensor and resource meets here, and nowhere else.
+
+    landing_files -> raw_* -> stg_* -> dim_*, fact_* -> student_month, student_course -> v_* -> agg_*
+        (raw)        (raw)   (staging)     (core)                    (marts)                (spark)
+
+Belongs here: putting things together. Does not belong here: anything that can be said elsewhere.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import Definitions, in_process_executor
+
+from student360.assets.common import landing_files
+from student360.assets.raw import raw_asset
+from student360.assets.spark import spark_asset
+from student360.assets.sql import sql_asset
+from student360.assets.staging import staging_asset
+from student360.automation import ingest, nightly_quality, quality, spark_automation
+from student360.checks import table_checks
+from student360.contracts import contracts
+from student360.loading.io_manager import ClaimedFilesIOManager
+from student360.sensors import landing_sensor
+from student360.settings import load_settings
+from student360.spark.session import Spark
+from student360.warehouse.io_manager import WarehouseIOManager
+from student360.warehouse.scripts import scripts
+from student360.warehouse.warehouse import Warehouse
+
+PRIVATE_UMASK = 0o077
+
+
+def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
+    """All definitions; `overrides` replaces resources by name, for tests and for districts with needs of their own."""
+    settings = load_settings()
+    warehouse = Warehouse(url=settings.warehouse_url)
+    spark = Spark(master=settings.spark_master)
+    feeds = contracts().values()
+    sql_assets = [s for s in scripts().values() if s.layer in ("core", "marts")]
+    return Definitions(
+        assets=[
+            landing_files,
+            *(raw_asset(contract) for contract in feeds),
+            *(staging_asset(contract) for contract in feeds),
+            *(sql_asset(script) for script in sql_assets),
+            *(spark_asset(script) for script in scripts().values() if script.layer == "spark"),
+        ],
+        asset_checks=list(table_checks()),
+        jobs=[ingest, quality],
+        schedules=[nightly_quality],
+        sensors=[landing_sensor, spark_automation],
+        executor=in_process_executor,
+        resources={
+            "warehouse": warehouse,
+            "spark": spark,
+            "warehouse_io_manager": WarehouseIOManager(warehouse=warehouse, spark=spark),
+            "claimed_files_io_manager": ClaimedFilesIOManager(warehouse=warehouse),
+            **(overrides or {}),
+        },
+    )
+
+
+os.umask(PRIVATE_UMASK)
+defs = build_defs()

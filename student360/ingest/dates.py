@@ -1,0 +1,84 @@
+"""Dates are proven, not guessed.
+
+Belongs here: which of day and month comes first in a column, and the typing of date texts. ISO is always
+read. For other forms the order comes from the feed's setting or from the file itself, when a value above 12
+stands in one place and none in the other. Does not belong here: what is done with a date that cannot be read.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+import pandas as pd
+
+EARLIEST, LATEST = date(1990, 1, 1), date(2059, 12, 31)
+EARLIEST_BIRTH = date(1900, 1, 1)
+YEAR_FIRST = re.compile(r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
+YEAR_LAST = re.compile(r"(?P<a>\d{1,2})(?P<s>[-/.])(?P<b>\d{1,2})(?P=s)(?P<y>\d{4})(?: 0?0:00(?::00)?)?")
+
+
+class DateOrder(StrEnum):
+    """Which number of a date such as 03/04/2026 is the month."""
+
+    MONTH_FIRST = "month_first"
+    DAY_FIRST = "day_first"
+    UNKNOWN = "unknown"
+    CONTRADICTORY = "contradictory"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the values of a column prove so far."""
+
+    first_above_12: bool = False
+    second_above_12: bool = False
+
+    def __or__(self, other: "Evidence") -> "Evidence":
+        return Evidence(self.first_above_12 or other.first_above_12, self.second_above_12 or other.second_above_12)
+
+    @property
+    def order(self) -> DateOrder:
+        if self.first_above_12 and self.second_above_12:
+            return DateOrder.CONTRADICTORY
+        if self.first_above_12:
+            return DateOrder.DAY_FIRST
+        return DateOrder.MONTH_FIRST if self.second_above_12 else DateOrder.UNKNOWN
+
+
+def evidence(texts: pd.Series) -> Evidence:
+    """What distinct date texts (str) prove about the order of day and month."""
+    parts = texts.str.strip().str.extract(f"^{YEAR_LAST.pattern}$")[["a", "b"]].dropna().astype(int)
+    return Evidence(
+        first_above_12=bool(parts["a"].between(13, 31).any()),
+        second_above_12=bool(parts["b"].between(13, 31).any()),
+    )
+
+
+def parse_dates(texts: pd.Series, order: DateOrder) -> pd.DataFrame:
+    """Distinct date texts typed: a frame with `value` (datetime64[ns], NaT where unreadable) and `reason`.
+
+    reason is None or a code of problems.CELL_REASONS: date_format, date_ambiguous, date_invalid.
+    """
+    text = texts.astype("object").str.strip()
+    iso = text.str.extract(f"^{YEAR_FIRST.pattern}$")
+    other = text.str.extract(f"^{YEAR_LAST.pattern}$")
+    first, second = pd.to_numeric(other["a"]), pd.to_numeric(other["b"])
+    # In a column that contradicts itself a date is still certain when one of its numbers cannot be a month.
+    month_first = (order is DateOrder.MONTH_FIRST) | ((order is DateOrder.CONTRADICTORY) & (second > 12))
+    unsettled = order in (DateOrder.UNKNOWN, DateOrder.CONTRADICTORY)
+    ambiguous = other["y"].notna() & unsettled & (first <= 12) & (second <= 12) & (first != second)
+    month = pd.to_numeric(iso["m"]).fillna(first.where(month_first, second))
+    day = pd.to_numeric(iso["d"]).fillna(second.where(month_first, first))
+    year = pd.to_numeric(iso["y"].fillna(other["y"]))
+    value = pd.to_datetime(pd.DataFrame({"year": year, "month": month, "day": day}), errors="coerce").where(~ambiguous)
+    reason = pd.Series(None, index=texts.index, dtype="object")
+    reason[value.isna()] = "date_invalid"
+    reason[ambiguous] = "date_ambiguous"
+    reason[year.isna()] = "date_format"
+    return pd.DataFrame({"value": value.astype("datetime64[ns]"), "reason": reason})
+
+
+def date_key(day: date) -> int:
+    """A day as an integer key: 2026-01-31 is 20260131."""
+    return day.year * 10_000 + day.month * 100 + day.day

@@ -1,0 +1,158 @@
+"""Files on disk: which are ready, what they are called inside, and how they move.
+
+Belongs here: listing, readiness, identity by content, claim, archive. Every move is one rename on one
+filesystem, so a file is always in exactly one place. Does not belong here: the ledger, Dagster, reading CSV.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote_from_bytes, unquote
+
+TEMPORARY = (".part", ".tmp", ".partial", ".crdownload", ".filepart", ".swp")
+DATE_IN_NAME = re.compile(r"(?<!\d)(20\d{2})[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?!\d)")
+HASH_BLOCK = 2**20
+
+Observation = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """A regular file in the landing folder, as seen in one look."""
+
+    path: Path
+    observation: Observation
+
+    @property
+    def ticket(self) -> str:
+        """A name for this state of this file that gives nothing away: safe in run config and logs."""
+        seen = f"{os.fsdecode(self.path)}|{self.observation}"
+        return hashlib.sha256(os.fsencode(seen)).hexdigest()[:16]
+
+
+def landed_files(landing: Path) -> list[LandedFile]:
+    """All regular, visible, complete-looking CSV files below the landing folder, oldest name first.
+
+    Hidden and temporary files, links, pipes and folders are passed over.
+    """
+    found: list[LandedFile] = []
+    for entry in _entries(landing):
+        name = entry.name.lower()
+        if name.startswith((".", "~")) or name.endswith((*TEMPORARY, "~")):
+            continue
+        if not name.endswith((".csv", ".txt", ".tsv")):
+            continue
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            found.append(LandedFile(Path(entry.path), (status.st_size, status.st_mtime_ns, status.st_ino)))
+    return sorted(found, key=lambda file: os.fsencode(file.path))
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                yield from _entries(Path(entry.path))
+            else:
+                yield entry
+
+
+def steady_files(before: Mapping[str, Observation], now: list[LandedFile]) -> list[LandedFile]:
+    """Files whose size, mtime and inode are what they were in an earlier look, {ticketless path: observation}."""
+    return [file for file in now if before.get(os.fsdecode(file.path)) == file.observation]
+
+
+def claim(file: LandedFile, work: Path) -> Path | None:
+    """Rename a landed file into the work folder under a name of our own; None if somebody else was faster."""
+    original = quote_from_bytes(os.fsencode(file.path.name), safe="")[:150]
+    target = work / f"{uuid.uuid4().hex}@{original}"
+    try:
+        file.path.rename(target)
+    except FileNotFoundError:
+        return None
+    return target
+
+
+def claim_id(claimed: Path) -> str:
+    """The unique name of a claim: the part of its file name before the @ (the whole name of a foreign file)."""
+    return claimed.name.partition("@")[0]
+
+
+def original_name(claimed: Path) -> str:
+    """What the file was called when it was dropped."""
+    _, _, quoted = claimed.name.partition("@")
+    return unquote(quoted or claimed.name, errors="replace")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; a link, pipe or device raises OSError instead of hanging."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def content_hash(path: Path) -> tuple[str, int]:
+    """sha256 of a file's bytes, and how many there are."""
+    with open_regular(path) as stream:
+        digest = hashlib.file_digest(stream, "sha256")
+        return digest.hexdigest(), stream.tell()
+
+
+def date_in_name(name: str) -> date | None:
+    """The export's effective date from a file name such as attendance_2026-11-03.csv, if it has one."""
+    match = DATE_IN_NAME.search(name)
+    if match is None:
+        return None
+    try:
+        return date(*map(int, match.groups()))
+    except ValueError:
+        return None
+
+
+def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Path:
+    """Rename a claimed file to its last place, <folder>/YYYY/MM/<sha256>__<claim>__<name>, and make it durable.
+
+    The claim makes the name unique: nothing can be overwritten. Private to the user (0600 in 0700).
+    """
+    target_folder = folder / f"{received:%Y}" / f"{received:%m}"
+    make_private(target_folder)
+    name = claimed.name.partition("@")[2] or "file"
+    target = target_folder / f"{sha256}__{claim_id(claimed)}__{name[:100]}"
+    claimed.chmod(0o600)
+    claimed.rename(target)
+    for directory in (claimed.parent, target_folder):
+        _sync(directory)
+    return target
+
+
+def make_private(folder: Path) -> None:
+    """Create a folder (and its parents) that only its owner can enter, whatever the umask."""
+    for missing in reversed([folder, *folder.parents]):
+        if not missing.exists():
+            missing.mkdir(mode=0o700, exist_ok=True)
+            missing.chmod(0o700)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def now() -> datetime:
+    """The current time in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)

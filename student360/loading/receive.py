@@ -1,0 +1,169 @@
+"""The raw step: take what is ready in the landing folder and enter it in the ledger.
+
+Belongs here: readiness, claim, hash, entry, recovery of what an earlier run left behind. Does not belong here:
+what is inside the files (`stage.py`).
+"""
+
+import os
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from student360.contracts import Contract, contracts
+from student360.ingest.dates import date_key
+from student360.ingest.files import (
+    LandedFile,
+    archive,
+    claim,
+    claim_id,
+    content_hash,
+    date_in_name,
+    landed_files,
+    make_private,
+    now,
+    open_regular,
+    original_name,
+    steady_files,
+)
+from student360.ingest.headers import recognise
+from student360.ingest.reader import first_line
+from student360.settings import Settings
+from student360.warehouse import ledger
+from student360.warehouse.warehouse import Transaction, Warehouse
+
+HEADER_BYTES = 64 * 1024
+
+
+class FolderProblem(Exception):
+    """The folders cannot be used safely; says which and what to do."""
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Create the data folders, private to the user, and check that a move between them is one rename."""
+    folders = (settings.landing, settings.work, settings.processed, settings.quarantine)
+    for folder in folders:
+        make_private(folder)
+    if len({folder.stat().st_dev for folder in folders}) > 1:
+        raise FolderProblem(
+            "landing, work, processed and quarantine must lie on one file system, so that a file is moved "
+            "in one step: put STUDENT360_DATA_DIR on one disk."
+        )
+
+
+def ready_files(settings: Settings, tickets: Collection[str] | None = None) -> list[LandedFile]:
+    """Files in landing that are complete: those with a ticket from the sensor, else those that stay unchanged
+    for the settle time."""
+    seen = landed_files(settings.landing)
+    if tickets is not None:
+        return [file for file in seen if file.ticket in tickets]
+    if not seen:
+        return []
+    before = {os.fsdecode(file.path): file.observation for file in seen}
+    time.sleep(settings.settle_seconds)
+    return steady_files(before, landed_files(settings.landing))
+
+
+def recognised_feed(path: Path, name: str) -> str | None:
+    """The feed of a file by its name, else by its header; None if it is none of ours."""
+    with open_regular(path) as stream:
+        return recognise(name, first_line(stream.read(HEADER_BYTES)), contracts())
+
+
+def receive(
+    warehouse: Warehouse,
+    settings: Settings,
+    contract: Contract,
+    run_id: str,
+    tickets: Collection[str] | None = None,
+) -> None:
+    """Claim the ready files of a feed (and those that nobody can tell) and enter them in the ledger.
+
+    First finishes what an earlier run left in the work folder. Killed anywhere, it can be run again.
+    """
+    prepare_folders(settings)
+    _enter(warehouse, contract, settings, run_id, _unentered(warehouse, settings))
+    claimed = []
+    for file in ready_files(settings, tickets)[: settings.batch_files]:
+        if _feed_or_none(file.path) in (contract.feed, None):
+            path = claim(file, settings.work)
+            if path is not None:
+                claimed.append(path)
+    _enter(warehouse, contract, settings, run_id, claimed)
+    archive_finished(warehouse, settings)
+
+
+def _feed_or_none(path: Path) -> str | None:
+    try:
+        return recognised_feed(path, path.name)
+    except FileNotFoundError:
+        return ""
+
+
+def _work_files(settings: Settings) -> list[Path]:
+    return sorted(path for path in settings.work.iterdir() if path.is_file() and not path.is_symlink())
+
+
+def _unentered(warehouse: Warehouse, settings: Settings) -> list[Path]:
+    """Files in the work folder that were claimed (or put there by hand) and never entered."""
+    waiting = _work_files(settings)
+    if not waiting:
+        return []
+    with warehouse.reading() as tx:
+        return [path for path in waiting if ledger.drop_status(tx, claim_id(path)) is None]
+
+
+def _enter(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str, claimed: list[Path]) -> None:
+    arrivals = []
+    for path in claimed:
+        name = original_name(path)
+        feed = recognised_feed(path, name)
+        if feed not in (contract.feed, None):
+            continue
+        sha256, size = content_hash(path)
+        received = now()
+        named = date_in_name(name)
+        arrivals.append(
+            ledger.Arrival(
+                claim_id=claim_id(path),
+                sha256=sha256,
+                feed=feed,
+                name=name,
+                size=size,
+                received_at=received,
+                effective_date_key=date_key(named or received.date()),
+                effective_from="name" if named else "arrival",
+            )
+        )
+    if not arrivals:
+        return
+    with warehouse.transaction() as tx:
+        for arrival in arrivals:
+            if ledger.drop_status(tx, arrival.claim_id) is None:
+                ledger.enter(tx, arrival, run_id)
+
+
+def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
+    """Move every file in the work folder whose outcome is committed to where the ledger says it belongs.
+
+    A file that was written to after it was read goes back to landing: its new bytes are another content.
+    """
+    for path in _work_files(settings):
+        with warehouse.reading() as tx:
+            drop = ledger.drop_status(tx, claim_id(path))
+        if drop is None or drop["status"] not in ledger.FINAL:
+            continue
+        sha256, _ = content_hash(path)
+        if sha256 != drop["sha256"]:
+            path.rename(settings.landing / f"{claim_id(path)}_{drop['feed'] or 'unknown'}.csv")
+            continue
+        folder = settings.quarantine if drop["status"] == "quarantined" else settings.processed
+        target = archive(path, folder, sha256, now())
+        with warehouse.transaction() as tx:
+            _note_archived(tx, claim_id(path), target.relative_to(settings.data_dir))
+
+
+def _note_archived(tx: Transaction, claim: str, path: Path) -> None:
+    tx.execute(
+        "UPDATE file_drop SET archived_path = ?, archived_at = ? WHERE claim_id = ?",
+        (str(path), now().isoformat(), claim),
+    )

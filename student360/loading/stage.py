@@ -1,0 +1,213 @@
+"""The staging step: claimed files to typed rows, rejects and counts, file by file.
+
+Belongs here: what is done with a file from opening it to its row in the ledger. Does not belong here: how a cell
+is cleaned (`ingest/`), how rows get into their fact table (`merge.py`).
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import BinaryIO
+
+import pandas as pd
+
+from student360.contracts import Contract, Kind
+from student360.ingest.clean import Reading
+from student360.ingest.dates import DateOrder, Evidence, evidence
+from student360.ingest.files import content_hash, now, open_regular
+from student360.ingest.problems import CELL_REASONS, BadFile
+from student360.ingest.reader import BLOCK_BYTES, Chunk, StrictCsv
+from student360.ingest.staging import stage_chunk
+from student360.settings import Settings
+from student360.warehouse import ledger
+from student360.warehouse.ledger import LedgerFile
+from student360.warehouse.warehouse import Transaction, Warehouse
+
+
+@dataclass(frozen=True)
+class ClaimedFiles:
+    """The files of a feed that are entered in the ledger and not yet staged: what a raw asset hands on."""
+
+    contract: Contract
+    warehouse: Warehouse
+    settings: Settings
+    run_id: str
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        """Staging rows, chunk by chunk; rejects and counts are written in the same transaction on the way."""
+        with self.warehouse.transaction() as tx:
+            _clear_last_batch(tx, self.contract)
+            for file in ledger.files(tx, self.contract.feed, "received"):
+                yield from self._rows_of(tx, file)
+
+    def _rows_of(self, tx: Transaction, file: LedgerFile) -> Iterator[pd.DataFrame]:
+        progress = Progress()
+        try:
+            path = _work_path(self.settings, file)
+            _rename_content(tx, file, path)
+            with open_regular(path) as stream:
+                yield from _typed_chunks(tx, file, stream, self.contract, self.settings, progress)
+            progress.rejected += _reject_conflicts(tx, file, self.contract)
+            _guard_rejects(progress, self.settings)
+        except BadFile as problem:
+            tx.execute(f"DELETE FROM {self.contract.staging_table} WHERE file_id = ?", (file.file_id,))
+            if problem.reason_code != "too_many_rejects":
+                progress.read = 0
+            ledger.quarantine(tx, file.file_id, problem, now().isoformat(), self.run_id, progress.read)
+            return
+        tx.execute(
+            "UPDATE ingest_file SET status = 'staged', rows_read = ?, rows_blank = ?, rows_rejected = ?,"
+            " warnings = ?, run_id = ? WHERE file_id = ?",
+            (
+                progress.read,
+                progress.blank,
+                progress.rejected,
+                "; ".join(progress.warnings),
+                self.run_id,
+                file.file_id,
+            ),
+        )
+
+
+@dataclass
+class Progress:
+    """What has been counted of a file so far."""
+
+    read: int = 0
+    blank: int = 0
+    rejected: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def _clear_last_batch(tx: Transaction, contract: Contract) -> None:
+    """Staging keeps the last batch for people to look at; the next one takes its place."""
+    pending = tx.value(
+        "SELECT COUNT(*) FROM ingest_file WHERE feed = ? AND status IN ('staged', 'waiting')", (contract.feed,)
+    )
+    due = tx.value("SELECT COUNT(*) FROM ingest_file WHERE feed = ? AND status = 'received'", (contract.feed,))
+    if not due:
+        return
+    if not pending:
+        tx.execute(f"DELETE FROM {contract.staging_table}")
+    else:
+        tx.execute(
+            f"DELETE FROM {contract.staging_table} WHERE file_id IN"
+            " (SELECT file_id FROM ingest_file WHERE feed = ? AND status = 'loaded')",
+            (contract.feed,),
+        )
+
+
+def _work_path(settings: Settings, file: LedgerFile) -> Path:
+    for path in settings.work.glob(f"{file.claim_id}*"):
+        return path
+    raise BadFile("vanished")
+
+
+def _rename_content(tx: Transaction, file: LedgerFile, path: Path) -> None:
+    """The identity of a content is the bytes that are loaded: a late writer may have changed them."""
+    sha256, size = content_hash(path)
+    if sha256 != file.sha256 and not tx.value("SELECT 1 FROM ingest_file WHERE sha256 = ?", (sha256,)):
+        tx.execute("UPDATE ingest_file SET sha256 = ?, bytes = ? WHERE file_id = ?", (sha256, size, file.file_id))
+
+
+def _typed_chunks(
+    tx: Transaction,
+    file: LedgerFile,
+    stream: BinaryIO,
+    contract: Contract,
+    settings: Settings,
+    progress: Progress,
+) -> Iterator[pd.DataFrame]:
+    chunks, orders = _chunks_with_date_orders(stream, contract, settings)
+    latest = file.received_at.date() + timedelta(days=1)
+    for chunk in chunks:
+        readings = {
+            column.name: Reading(orders.get(column.name, DateOrder.UNKNOWN), latest) for column in contract.columns
+        }
+        staged = stage_chunk(chunk, contract, readings)
+        progress.read += chunk.rows_read
+        progress.blank += chunk.rows_blank
+        progress.rejected += staged.rejects["line_no"].nunique()
+        tx.append("row_reject", staged.rejects.assign(file_id=file.file_id))
+        if len(staged.rows):
+            yield staged.rows.assign(file_id=file.file_id)
+    if not progress.read:
+        progress.warnings += ("no rows",)
+
+
+def _chunks_with_date_orders(
+    stream: BinaryIO, contract: Contract, settings: Settings
+) -> tuple[Iterator[Chunk], dict[str, DateOrder]]:
+    """The chunks, and the order of day and month of each date column as proven by the whole file.
+
+    A file of one block is parsed once; a larger one a second time, because the proof may come late in it.
+    """
+    reader = StrictCsv(stream, contract)
+    kept: list[Chunk] = []
+    proofs: dict[str, list[Evidence]] = {
+        column.name: [] for column in contract.columns if column.kind in (Kind.DAY, Kind.DATE)
+    }
+    small = os.fstat(stream.fileno()).st_size <= BLOCK_BYTES
+    for chunk in reader:
+        for name, found in proofs.items():
+            if name in chunk.cells:
+                found.append(evidence(pd.Series(chunk.cells[name].cat.categories, dtype="object")))
+        if small:
+            kept.append(chunk)
+    fixed = settings.date_order[contract.feed]
+    orders = {name: reduce(or_, found, Evidence()).order for name, found in proofs.items()}
+    if fixed is not DateOrder.UNKNOWN:
+        orders = dict.fromkeys(orders, fixed)
+    return (iter(kept) if small else iter(reader)), orders
+
+
+def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract) -> int:
+    """Rows of one file that are about the same thing and differ are all refused: choosing one would be a guess.
+
+    Rows that are the same in everything stay; the merge counts the repeats as unchanged.
+    """
+    if not contract.natural_key:
+        return 0
+    table, key = contract.staging_table, ", ".join(contract.natural_key)
+    others = [name for name in contract.value_columns if name not in contract.natural_key]
+    distinct = ", ".join((*contract.natural_key, *others))
+    condition = "file_id = ?"
+    if contract.told_apart_by_order_without:
+        condition += f" AND {contract.told_apart_by_order_without} IS NOT NULL"
+    tx.execute("DROP TABLE IF EXISTS temp.conflict")
+    tx.execute(
+        f"CREATE TEMP TABLE conflict AS SELECT {key} FROM (SELECT DISTINCT {distinct} FROM {table} WHERE {condition})"
+        f" GROUP BY {key} HAVING COUNT(*) > 1",
+        (file.file_id,),
+    )
+    if not tx.value("SELECT COUNT(*) FROM conflict"):
+        return 0
+    matches = " AND ".join(f"s.{name} IS NOT DISTINCT FROM c.{name}" for name in contract.natural_key)
+    tx.execute(
+        "INSERT INTO row_reject (file_id, line_no, column_name, reason_code, value, reason)"
+        f" SELECT s.file_id, s.line_no, '(row)', 'conflicting_duplicate', NULL, ?"
+        f" FROM {table} AS s JOIN conflict AS c ON {matches} WHERE s.file_id = ?",
+        (CELL_REASONS["conflicting_duplicate"], file.file_id),
+    )
+    rejected = tx.value(
+        "SELECT COUNT(*) FROM row_reject WHERE file_id = ? AND reason_code = 'conflicting_duplicate'",
+        (file.file_id,),
+    )
+    tx.execute(
+        f"DELETE FROM {table} WHERE file_id = ? AND line_no IN (SELECT line_no FROM row_reject"
+        " WHERE file_id = ? AND reason_code = 'conflicting_duplicate')",
+        (file.file_id, file.file_id),
+    )
+    return int(rejected)
+
+
+def _guard_rejects(progress: Progress, settings: Settings) -> None:
+    too_many = progress.rejected > settings.max_rejects and (
+        progress.rejected > settings.max_reject_share * progress.read
+    )
+    if too_many or (progress.read and progress.rejected == progress.read):
+        raise BadFile("too_many_rejects", f"{progress.rejected} of {progress.read} rows.")

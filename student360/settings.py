@@ -1,0 +1,98 @@
+"""What can be set, and the defaults: the environment turned into one frozen Settings.
+
+Belongs here: names, defaults and checks of settings. Does not belong here: any I/O.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from student360.contracts import contracts
+from student360.ingest.dates import DateOrder
+
+PROJECT = Path(__file__).resolve().parent.parent
+SQL = PROJECT / "sql"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of an installation. Each field is the environment variable STUDENT360_<FIELD>.
+
+    data_dir: folder of landing, work, processed and quarantine (one file system).
+    reference_dir: folder of the rules that an analyst edits.
+    warehouse_url: sqlite:///<path>; a SQLite file in data_dir by default.
+    settle_seconds: how long a file must stay unchanged before it is taken, if no rename was seen.
+    batch_files, batch_bytes: the most that one run takes.
+    as_of_date: yyyy-mm-dd; the day the risk monitor looks from. Empty: the last day with data.
+    rule_set: the risk rules that apply, by their name in data/reference/risk_rules.csv.
+    date_order: per feed, where its files alone do not prove it, e.g. STUDENT360_DATE_ORDER_HOMEWORK=day_first.
+    max_reject_share, max_rejects: a file with more rejects than both is quarantined as a whole.
+    spark_master: where Spark runs.
+    """
+
+    data_dir: Path
+    reference_dir: Path
+    warehouse_url: str
+    settle_seconds: float
+    batch_files: int
+    batch_bytes: int
+    as_of_date: str
+    rule_set: str
+    date_order: Mapping[str, DateOrder]
+    max_reject_share: float
+    max_rejects: int
+    spark_master: str
+
+    @property
+    def landing(self) -> Path:
+        return self.data_dir / "landing"
+
+    @property
+    def work(self) -> Path:
+        return self.data_dir / "work"
+
+    @property
+    def processed(self) -> Path:
+        return self.data_dir / "processed"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.data_dir / "quarantine"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment. Raises ValueError naming the variable that cannot be understood."""
+    values = os.environ if environment is None else environment
+
+    def text(name: str, default: str) -> str:
+        return values.get(f"STUDENT360_{name}", "").strip() or default
+
+    def number(name: str, default: float) -> float:
+        try:
+            return float(text(name, str(default)))
+        except ValueError:
+            raise ValueError(f"STUDENT360_{name} must be a number") from None
+
+    data_dir = Path(text("DATA_DIR", str(PROJECT / "data"))).resolve()
+    return Settings(
+        data_dir=data_dir,
+        reference_dir=Path(text("REFERENCE_DIR", str(PROJECT / "data" / "reference"))).resolve(),
+        warehouse_url=text("WAREHOUSE_URL", f"sqlite:///{data_dir / 'student360.db'}"),
+        settle_seconds=number("SETTLE_SECONDS", 2.0),
+        batch_files=int(number("BATCH_FILES", 200)),
+        batch_bytes=int(number("BATCH_MEGABYTES", 500) * 2**20),
+        as_of_date=text("AS_OF_DATE", ""),
+        rule_set=text("RULE_SET", "default"),
+        date_order={feed: _date_order(text(f"DATE_ORDER_{feed.upper()}", "unknown"), feed) for feed in contracts()},
+        max_reject_share=number("MAX_REJECT_PERCENT", 10) / 100,
+        max_rejects=int(number("MAX_REJECTS", 20)),
+        spark_master=text("SPARK_MASTER", "local[*]"),
+    )
+
+
+def _date_order(value: str, feed: str) -> DateOrder:
+    try:
+        return DateOrder(value)
+    except ValueError:
+        raise ValueError(f"STUDENT360_DATE_ORDER_{feed.upper()} must be day_first or month_first") from None

@@ -1,0 +1,1 @@
+"""Spark: the session, the reader of the warehouse, and the aggregates as pure functions."""

@@ -1,0 +1,86 @@
+"""The IO manager: how values travel between assets and the warehouse.
+
+Belongs here: pandas DataFrames (one, or an iterable of them so that memory does not grow) and Spark DataFrames in
+and out of the warehouse's tables. Does not belong here: SQL transformations; they ask the Warehouse themselves.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from dagster import (
+    ConfigurableIOManager,
+    InputContext,
+    OutputContext,
+    ResourceDependency,
+    TableColumn,
+    TableSchema,
+)
+
+from student360.spark.session import Spark
+from student360.warehouse.scripts import scripts
+from student360.warehouse.warehouse import Warehouse
+
+
+class WarehouseIOManager(ConfigurableIOManager):
+    """Stores an asset's value in the table of the same name, in one transaction.
+
+    Takes a pandas DataFrame, an iterable of them, or a Spark DataFrame. Asset metadata `write_mode`: `replace`
+    (default; readers see the old rows or the new ones, never none) or `append`. Gives back what the input's
+    metadata asks for, `load_as`: `pandas` (default), `pandas_batches` (an iterator) or `spark`.
+    """
+
+    warehouse: ResourceDependency[Warehouse]
+    spark: ResourceDependency[Spark]
+
+    def handle_output(self, context: OutputContext, obj: Any) -> None:
+        if obj is None:
+            return
+        table = context.asset_key.path[-1]
+        written = 0
+        frames = _frames(obj)
+        with self.warehouse.transaction() as tx:
+            if (context.definition_metadata or {}).get("write_mode", "replace") == "replace":
+                tx.execute(f"DELETE FROM {scripts()[table].name}")
+            for frame in frames:
+                written += tx.append(table, frame)
+        context.add_output_metadata({"dagster/row_count": written})
+
+    def load_input(self, context: InputContext) -> Any:
+        table = scripts()[context.asset_key.path[-1]].name
+        match (context.definition_metadata or {}).get("load_as", "pandas"):
+            case "spark":
+                return self.spark.read(self.warehouse.url, table)
+            case "pandas_batches":
+                return self._pandas_batches(table)
+        batches = list(self._pandas_batches(table))
+        return pd.concat(batches, ignore_index=True)
+
+    def _pandas_batches(self, table: str) -> Iterator[pd.DataFrame]:
+        with self.warehouse.reading() as tx:
+            for batch in tx.arrow_batches(table):
+                yield batch.to_pandas()
+
+
+def _frames(obj: Any) -> Iterable[pd.DataFrame | pa.Table]:
+    if isinstance(obj, pd.DataFrame):
+        return [obj]
+    if type(obj).__module__.startswith("pyspark."):
+        return [obj.toArrow()]
+    return obj
+
+
+def column_schema(name: str) -> TableSchema:
+    """Columns, types, descriptions and privacy tags of a table or view, for Dagster's catalog."""
+    return TableSchema(
+        columns=[
+            TableColumn(
+                name=column.name,
+                type=column.storage or "as computed",
+                description=column.description,
+                tags={"privacy": column.privacy.value},
+            )
+            for column in scripts()[name].columns
+        ]
+    )

@@ -1,0 +1,133 @@
+"""The ledger: which content came when, and what became of each of its rows.
+
+Belongs here: reading and writing ingest_file, file_drop and row_reject. Does not belong here: files on disk
+(`ingest/files.py`), the order of things (`loading/`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from student360.ingest.problems import BadFile
+from student360.warehouse.warehouse import Transaction, Warehouse
+
+COUNTS = ("rows_read", "rows_loaded", "rows_updated", "rows_unchanged", "rows_rejected", "rows_waiting")
+FINAL = ("loaded", "waiting", "quarantined")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A claimed file as it is entered in the ledger."""
+
+    claim_id: str
+    sha256: str
+    feed: str | None
+    name: str
+    size: int
+    received_at: datetime
+    effective_date_key: int
+    effective_from: str
+
+
+@dataclass(frozen=True)
+class LedgerFile:
+    """A content in the ledger, with the drop that brought it first."""
+
+    file_id: int
+    sha256: str
+    feed: str | None
+    first_name: str
+    received_at: datetime
+    status: str
+    claim_id: str
+
+
+def enter(tx: Transaction, arrival: Arrival, run_id: str) -> bool:
+    """Enter a drop. Returns whether its content is new; a known content is recorded as a duplicate."""
+    at = arrival.received_at.isoformat()
+    known = tx.value("SELECT file_id FROM ingest_file WHERE sha256 = ?", (arrival.sha256,))
+    file_id = known or 1 + int(tx.value("SELECT COALESCE(MAX(file_id), 0) FROM ingest_file"))
+    if known is None:
+        tx.execute(
+            "INSERT INTO ingest_file (file_id, sha256, feed, first_name, bytes, received_at, effective_date_key,"
+            " effective_from, status, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'received', ?)",
+            (
+                file_id,
+                arrival.sha256,
+                arrival.feed,
+                arrival.name,
+                arrival.size,
+                at,
+                arrival.effective_date_key,
+                arrival.effective_from,
+                run_id,
+            ),
+        )
+        if arrival.feed is None:
+            quarantine(tx, file_id, BadFile("unknown_dataset"), at, run_id)
+    tx.execute(
+        "INSERT INTO file_drop (claim_id, file_id, seen_name, outcome, dropped_at) VALUES (?, ?, ?, ?, ?)",
+        (arrival.claim_id, file_id, arrival.name, "first" if known is None else "duplicate", at),
+    )
+    return known is None
+
+
+def quarantine(tx: Transaction, file_id: int, problem: BadFile, at: str, run_id: str, rows_read: int = 0) -> None:
+    """The file is refused as a whole; all rows that were read count as rejected."""
+    tx.execute(
+        "UPDATE ingest_file SET status = 'quarantined', reason_code = ?, reason = ?, rows_read = ?,"
+        " rows_rejected = ?, run_id = ?, committed_at = ? WHERE file_id = ?",
+        (problem.reason_code, str(problem), rows_read, rows_read, run_id, at, file_id),
+    )
+
+
+def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:
+    """The contents of a feed in one of the given states, in order of arrival."""
+    marks = ", ".join("?" for _ in statuses)
+    rows = tx.query(
+        "SELECT f.file_id, f.sha256, f.feed, f.first_name, f.received_at, f.status, d.claim_id"
+        " FROM ingest_file AS f JOIN file_drop AS d ON d.file_id = f.file_id AND d.outcome = 'first'"
+        f" WHERE f.feed = ? AND f.status IN ({marks}) ORDER BY f.file_id",
+        (feed, *statuses),
+    )
+    return [LedgerFile(**row | {"received_at": datetime.fromisoformat(row["received_at"])}) for row in rows]
+
+
+def drop_status(tx: Transaction, claim_id: str) -> dict[str, str] | None:
+    """For a claim: status, sha256, feed and received_at of its content; None if it was never entered."""
+    rows = tx.query(
+        "SELECT f.status, f.sha256, f.feed, d.dropped_at FROM file_drop AS d"
+        " JOIN ingest_file AS f ON f.file_id = d.file_id WHERE d.claim_id = ?",
+        (claim_id,),
+    )
+    return rows[0] if rows else None
+
+
+def file_table(warehouse: Warehouse, feed: str | None = None, limit: int = 1000) -> pd.DataFrame:
+    """The newest files with their counts and outcome, one row per drop, newest first.
+
+    Columns: file (a name that gives nothing away), name (as dropped: for the operator's eyes), feed, the counts,
+    outcome (loaded, waiting, duplicate, quarantined, ...), reason. A duplicate drop has no rows of its own.
+    """
+    condition = "" if feed is None else "WHERE f.feed = ?"
+    rows = warehouse.frame(
+        "SELECT f.file_id, f.sha256, f.feed, f.effective_date_key, d.claim_id, d.seen_name AS name, f.rows_read,"
+        " f.rows_loaded, f.rows_updated, f.rows_unchanged, f.rows_rejected, f.rows_waiting,"
+        " CASE WHEN d.outcome = 'duplicate' THEN 'duplicate' ELSE f.status END AS outcome,"
+        " COALESCE(f.reason, '') AS reason, d.dropped_at FROM file_drop AS d"
+        f" JOIN ingest_file AS f ON f.file_id = d.file_id {condition}"
+        f" ORDER BY d.dropped_at DESC, f.file_id DESC, d.claim_id LIMIT {limit:d}",
+        () if feed is None else (feed,),
+    )
+    if rows.empty:
+        return pd.DataFrame(columns=["file", "name", "feed", *COUNTS, "outcome", "reason", "claim_id"])
+    rows.loc[rows["outcome"] == "duplicate", list(COUNTS)] = 0
+    rows["feed"] = rows["feed"].fillna("unknown")
+    rows["file"] = partition_key(rows)
+    return rows
+
+
+def partition_key(files: pd.DataFrame) -> pd.Series:
+    """A name for each file that says what it is and gives no one away: feed, effective day, start of its hash."""
+    return files["feed"] + "-" + files["effective_date_key"].astype("str") + "-" + files["sha256"].str[:8]

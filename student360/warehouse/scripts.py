@@ -1,0 +1,158 @@
+"""SQL files: how one is read, and the few places where engines differ.
+
+Belongs here: sections (`-- name: merge`), statements, `{fragments}`, the documentation of columns.
+Does not belong here: running them (`warehouse.py`), the statements themselves (`sql/`).
+
+A file describes itself: the first comment says what the table or view is; a comment after a column describes
+it; [pii] or [sensitive] in that comment is its privacy tag.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from student360.contracts import Contract, Privacy, contracts
+from student360.settings import SQL
+
+SECTION = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+STATEMENT_END = re.compile(r";[ \t]*(?:--[^\n]*)?$", re.MULTILINE)
+COLUMN_COMMENT = re.compile(r"^\s*(?P<code>[^-\n][^\n]*?)\s*,?\s*-- (?P<text>[^\n]+)$", re.MULTILINE)
+LINEAGE = (
+    ("file_id", "integer", "The file the row came from (ingest_file)."),
+    ("line_no", "integer", "The line of the file that the row begins on."),
+)
+
+
+@dataclass(frozen=True)
+class ColumnDoc:
+    """A documented column of a table or view."""
+
+    name: str
+    description: str
+    privacy: Privacy
+    storage: str = ""
+
+
+@dataclass(frozen=True)
+class Script:
+    """One SQL file: `name` is the table or view it defines, `layer` the folder it lies in."""
+
+    name: str
+    layer: str
+    text: str
+
+    @property
+    def description(self) -> str:
+        """The first comment of the file."""
+        lines = []
+        for line in self.text.splitlines():
+            if not line.startswith("--") or SECTION.match(line):
+                break
+            lines.append(line.removeprefix("--").strip())
+        return " ".join(lines)
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The text of each named section."""
+        parts = SECTION.split(self.text)
+        return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+    @property
+    def is_view(self) -> bool:
+        return "CREATE VIEW" in self.text
+
+    def statements(self, section: str, fragments: Mapping[str, str]) -> list[str]:
+        """The statements of a section with the engine's fragments put in; empty if there is no such section."""
+        text = self.sections.get(section, "")
+        for name, fragment in fragments.items():
+            text = text.replace(f"{{{name}}}", fragment)
+        return [part.strip() for part in STATEMENT_END.split(text) if _code(part)]
+
+    @property
+    def columns(self) -> tuple[ColumnDoc, ...]:
+        """The documented columns, in order."""
+        documented = []
+        for match in COLUMN_COMMENT.finditer(self.sections["schema"]):
+            words = re.findall(r"[\w.{}]+", match["code"])
+            privacy = next((tag for tag in Privacy if f"[{tag}]" in match["text"]), Privacy.PUBLIC)
+            text = re.sub(r"\s*\[\w+\]", "", match["text"]).strip()
+            name = words[-1].split(".")[-1] if self.is_view else words[0]
+            storage = "" if self.is_view else words[1].strip("{}").lower()
+            documented.append(ColumnDoc(name, text, privacy, storage))
+        return tuple(documented)
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The columns of the primary key, in order; empty for views."""
+        schema = _code(self.sections["schema"])
+        match = re.search(r"PRIMARY KEY \(([^)]*)\)", schema)
+        if match:
+            return tuple(name.strip() for name in match[1].split(","))
+        single = re.search(r"^\s*(\w+)[^,\n]* PRIMARY KEY", schema, re.MULTILINE)
+        return (single[1],) if single else ()
+
+    @property
+    def leading_key(self) -> str | None:
+        """The first column of the primary key if it is an integer: what reads are split by."""
+        key = self.primary_key[:1]
+        return next((c.name for c in self.columns if (c.name,) == key and c.storage == "integer"), None)
+
+    def mentions(self, names: frozenset[str]) -> frozenset[str]:
+        """Which of the given tables and views its code speaks of, itself left out."""
+        return frozenset(set(re.findall(r"\w+", _code(self.text))) & names) - {self.name}
+
+
+def _code(text: str) -> str:
+    return re.sub(r"--[^\n]*", "", text).strip()
+
+
+def staging_script(contract: Contract) -> Script:
+    """The staging table of a contract: DDL derived from the contract, never inferred from data."""
+    lines = []
+    for column in contract.columns:
+        lines.append((column.stored_as, column.storage, column.nullable, column.description, column.privacy))
+        if column.stored_as not in contract.value_columns:
+            raise ValueError(f"{contract.feed}.{column.name} is not a value column")
+        if f"{column.name}_label" in contract.value_columns:
+            lines.append(
+                (f"{column.name}_label", "text", column.nullable, f"{column.description} As written.", column.privacy)
+            )
+    lines += [(d.name, d.storage, d.nullable, d.description, d.privacy) for d in contract.derived]
+    lines += [(name, storage, False, text, Privacy.PUBLIC) for name, storage, text in LINEAGE]
+    body = "\n".join(
+        f"    {name} {{{storage}}}{'' if nullable else ' NOT NULL'}{',' if row < len(lines) - 1 else ''} "
+        f"-- {text} [{privacy}]"
+        for row, (name, storage, nullable, text, privacy) in enumerate(lines)
+    )
+    name = contract.staging_table
+    header = f"-- Typed rows of the {contract.feed} feed: the last batch, and all rows that wait for their student.\n"
+    return Script(
+        name,
+        "staging",
+        f"{header}-- name: schema\nCREATE TABLE {name} (\n{body}\n) {{strict}};\n",
+    )
+
+
+@cache
+def scripts() -> dict[str, Script]:
+    """All tables and views by name, each after those it refers to."""
+    found = {
+        path.stem: Script(path.stem, path.parent.name, path.read_text(encoding="utf-8"))
+        for path in sorted(SQL.glob("*/*.sql"))
+        if path.parent.name in ("ledger", "core", "marts", "spark")
+    }
+    found |= {script.name: script for script in map(staging_script, contracts().values())}
+    names = frozenset(found)
+    graph = {
+        name: set(re.findall(r"\w+", _code(script.sections["schema"]))) & names - {name}
+        for name, script in found.items()
+    }
+    return {name: found[name] for name in TopologicalSorter(graph).static_order()}
+
+
+def check_query(name: str) -> str:
+    """The text of a query in sql/checks: rows it returns are wrong."""
+    return Path(SQL / "checks" / f"{name}.sql").read_text(encoding="utf-8")
