@@ -13,6 +13,8 @@ from dagster import (
     define_asset_job,
 )
 
+from student360.checks import load_check_keys, table_checks
+
 # eager() would never fire: landing_files has partitions, and one of them is always "missing" for somebody.
 AFTER_EACH_LOAD = (
     AutomationCondition.any_deps_updated()
@@ -31,13 +33,19 @@ INGEST_GROUPS = ("raw", "staging", "core", "marts")
 
 ingest = define_asset_job(
     "ingest",
-    selection=AssetSelection.groups(*INGEST_GROUPS).without_checks(),
+    selection=AssetSelection.groups(*INGEST_GROUPS).without_checks() | AssetSelection.checks(*load_check_keys()),
     description="From the landing folder to the risk monitor: takes in what is due, does nothing when nothing is.",
+)
+
+aggregates = define_asset_job(
+    "aggregates",
+    selection=AssetSelection.groups("spark").without_checks(),
+    description="The Spark aggregates, without waiting for their automation.",
 )
 
 quality = define_asset_job(
     "quality",
-    selection=AssetSelection.all_asset_checks() - AssetSelection.checks_for_assets(),
+    selection=AssetSelection.checks(*table_checks()),
     description="The checks that read whole tables.",
 )
 

@@ -6,9 +6,11 @@ by `dagster asset materialize`). Does not belong here: what stops bad rows (`ing
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from dagster import (
+    AssetCheckKey,
     AssetCheckResult,
     AssetChecksDefinition,
     AssetCheckSeverity,
@@ -44,6 +46,11 @@ def load_check_specs(contract: Contract) -> list[AssetCheckSpec]:
     if contract.feed in CODE_TABLES:
         names.append("unmapped_codes")
     return [AssetCheckSpec(name, asset=contract.loads, description=_fix(name, contract)) for name in names]
+
+
+def load_check_keys() -> list[AssetCheckKey]:
+    """The load checks of all feeds."""
+    return [spec.key for contract in contracts().values() for spec in load_check_specs(contract)]
 
 
 def load_checks(warehouse: Warehouse, contract: Contract) -> list[AssetCheckResult]:
@@ -112,7 +119,13 @@ def _result(
     )
 
 
-def table_checks() -> Iterable[AssetChecksDefinition]:
+@cache
+def table_checks() -> tuple[AssetChecksDefinition, ...]:
+    """All checks that read whole tables."""
+    return tuple(_table_checks())
+
+
+def _table_checks() -> Iterable[AssetChecksDefinition]:
     """The checks that read whole tables, one set per table and feed."""
     for script in scripts().values():
         if script.layer in ("core", "spark") and script.primary_key:

@@ -17,7 +17,7 @@ from student360.assets.raw import raw_asset
 from student360.assets.spark import spark_asset
 from student360.assets.sql import sql_asset
 from student360.assets.staging import staging_asset
-from student360.automation import ingest, nightly_quality, quality, spark_automation
+from student360.automation import aggregates, ingest, nightly_quality, quality, spark_automation
 from student360.checks import table_checks
 from student360.contracts import contracts
 from student360.loading.io_manager import ClaimedFilesIOManager
@@ -47,7 +47,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
             *(spark_asset(script) for script in scripts().values() if script.layer == "spark"),
         ],
         asset_checks=list(table_checks()),
-        jobs=[ingest, quality],
+        jobs=[ingest, aggregates, quality],
         schedules=[nightly_quality],
         sensors=[landing_sensor, spark_automation],
         executor=in_process_executor,

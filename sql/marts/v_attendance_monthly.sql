@@ -3,20 +3,20 @@
 -- name: schema
 CREATE VIEW v_attendance_monthly AS
 SELECT
-    s.student_id AS student_id, -- The student's id. [sensitive]
-    s.grade_level AS grade_level, -- Grade level, as it is now. [sensitive]
-    h.school_id AS school_id, -- School of enrolment, as it is now.
-    m.school_year AS school_year, -- School year, named by the year it ends in.
-    m.month_key AS month_key, -- Month, yyyymm.
-    m.days_recorded AS days_recorded, -- Days with attendance that could be understood.
-    m.absent_parts / 2520.0 AS days_absent, -- Days missed. [sensitive]
-    m.excused_parts / 2520.0 AS days_excused, -- Of these, excused. [sensitive]
-    m.days_late AS days_late, -- Days with a late arrival. [sensitive]
-    m.days_unmapped AS days_unmapped, -- Days whose codes nobody has explained.
+    s.student_id AS student_id, -- text: The student's id. [sensitive]
+    s.grade_level AS grade_level, -- text: Grade level, as it is now. [sensitive]
+    h.school_id AS school_id, -- text: School of enrolment, as it is now.
+    m.school_year AS school_year, -- integer: School year, named by the year it ends in.
+    m.month_key AS month_key, -- integer: Month, yyyymm.
+    m.days_recorded AS days_recorded, -- integer: Days with attendance that could be understood.
+    m.absent_parts / 2520.0 AS days_absent, -- real: Days missed. [sensitive]
+    m.excused_parts / 2520.0 AS days_excused, -- real: Of these, excused. [sensitive]
+    m.days_late AS days_late, -- integer: Days with a late arrival. [sensitive]
+    m.days_unmapped AS days_unmapped, -- integer: Days whose codes nobody has explained.
     CASE WHEN m.days_recorded > 0 THEN
         100.0 * (2520 * m.days_recorded - m.absent_parts) / (2520 * m.days_recorded)
-    END AS attendance_rate, -- Days present of days recorded, percent 0-100. [sensitive]
-    CASE WHEN m.days_recorded > 0 AND 10 * m.absent_parts >= 2520 * m.days_recorded THEN 1 ELSE 0 END AS is_chronically_absent -- 1 if 10 % or more was missed (Attendance Works). [sensitive]
+    END AS attendance_rate, -- real: Days present of days recorded, percent 0-100. [sensitive]
+    CASE WHEN m.days_recorded > 0 AND 10 * m.absent_parts >= 2520 * m.days_recorded THEN 1 ELSE 0 END AS is_chronically_absent -- integer: 1 if 10 % or more was missed (Attendance Works). [sensitive]
 FROM student_month AS m
 JOIN dim_students AS s ON s.student_durable_key = m.student_durable_key AND s.is_current = 1
 JOIN dim_schools AS h ON h.school_key = s.school_key

@@ -4,32 +4,32 @@
 -- name: schema
 CREATE VIEW v_student_360 AS
 SELECT
-    r.student_id AS student_id, -- The student's id. [sensitive]
-    r.full_name AS full_name, -- The student's name. [pii]
-    s.date_of_birth AS date_of_birth, -- Date of birth. [pii]
-    r.grade_level AS grade_level, -- Grade level. [sensitive]
-    r.school_id AS school_id, -- School of enrolment.
-    r.homeroom AS homeroom, -- Homeroom. [sensitive]
-    s.emergency_contact AS emergency_contact, -- Emergency contact. [pii]
-    s.email AS email, -- E-mail address. [pii]
-    s.valid_from AS in_grade_since, -- First day of the current version of the student.
-    (SELECT COUNT(*) FROM dim_students AS v WHERE v.student_durable_key = r.student_durable_key) AS versions, -- How many versions of the student are known.
-    r.risk_tier AS risk_tier, -- As in v_student_risk_monitor. [sensitive]
-    r.risk_score AS risk_score, -- As in v_student_risk_monitor. [sensitive]
-    r.reasons AS reasons, -- All reasons in words. [sensitive]
-    r.attendance_rate AS attendance_rate, -- Percent 0-100, this school year. [sensitive]
-    r.days_recorded AS days_recorded, -- Days with attendance, this school year.
-    r.days_absent AS days_absent, -- Days missed, this school year. [sensitive]
+    r.student_id AS student_id, -- text: The student's id. [sensitive]
+    r.full_name AS full_name, -- text: The student's name. [pii]
+    s.date_of_birth AS date_of_birth, -- date: Date of birth. [pii]
+    r.grade_level AS grade_level, -- text: Grade level. [sensitive]
+    r.school_id AS school_id, -- text: School of enrolment.
+    r.homeroom AS homeroom, -- text: Homeroom. [sensitive]
+    s.emergency_contact AS emergency_contact, -- text: Emergency contact. [pii]
+    s.email AS email, -- text: E-mail address. [pii]
+    s.valid_from AS in_grade_since, -- date: First day of the current version of the student.
+    (SELECT COUNT(*) FROM dim_students AS v WHERE v.student_durable_key = r.student_durable_key) AS versions, -- integer: How many versions of the student are known.
+    r.risk_tier AS risk_tier, -- text: As in v_student_risk_monitor. [sensitive]
+    r.risk_score AS risk_score, -- integer: As in v_student_risk_monitor. [sensitive]
+    r.reasons AS reasons, -- text: All reasons in words. [sensitive]
+    r.attendance_rate AS attendance_rate, -- real: Percent 0-100, this school year. [sensitive]
+    r.days_recorded AS days_recorded, -- integer: Days with attendance, this school year.
+    r.days_absent AS days_absent, -- real: Days missed, this school year. [sensitive]
     (
         SELECT SUM(m.excused_parts) / 2520.0 FROM student_month AS m
         WHERE m.student_durable_key = r.student_durable_key AND m.school_year = o.school_year
-    ) AS days_excused, -- Of these, excused. [sensitive]
+    ) AS days_excused, -- real: Of these, excused. [sensitive]
     (
         SELECT SUM(m.days_late) FROM student_month AS m
         WHERE m.student_durable_key = r.student_durable_key AND m.school_year = o.school_year
-    ) AS days_late, -- Days with a late arrival. [sensitive]
-    r.average_score AS average_score, -- Percent 0-100, this school year and undated. [sensitive]
-    r.courses_failing AS courses_failing, -- Core courses below the pass mark. [sensitive]
+    ) AS days_late, -- integer: Days with a late arrival. [sensitive]
+    r.average_score AS average_score, -- real: Percent 0-100, this school year and undated. [sensitive]
+    r.courses_failing AS courses_failing, -- integer: Core courses below the pass mark. [sensitive]
     (
         SELECT STRING_AGG(
             c.subject || ' ' || CASE WHEN c.scores = 0 THEN 'no valid score'
@@ -37,23 +37,23 @@ SELECT
             '; ' ORDER BY c.subject, c.school_year)
         FROM student_course AS c
         WHERE c.student_durable_key = r.student_durable_key AND c.school_year IN (o.school_year, 0)
-    ) AS courses, -- Average per subject, in words. [sensitive]
+    ) AS courses, -- text: Average per subject, in words. [sensitive]
     (
         SELECT COALESCE(SUM(c.scores_flagged), 0) FROM student_course AS c
         WHERE c.student_durable_key = r.student_durable_key AND c.school_year IN (o.school_year, 0)
-    ) AS scores_flagged, -- Scores that cannot be true or are missing, left out of all averages.
-    r.homework_rate AS homework_rate, -- Percent 0-100 handed in. [sensitive]
+    ) AS scores_flagged, -- integer: Scores that cannot be true or are missing, left out of all averages.
+    r.homework_rate AS homework_rate, -- real: Percent 0-100 handed in. [sensitive]
     (
         SELECT SUM(m.homework_missing) FROM student_month AS m
         WHERE m.student_durable_key = r.student_durable_key AND m.school_year = o.school_year
-    ) AS homework_missing, -- Assignments not handed in. [sensitive]
+    ) AS homework_missing, -- integer: Assignments not handed in. [sensitive]
     (
         SELECT SUM(m.contacts) FROM student_month AS m
         WHERE m.student_durable_key = r.student_durable_key AND m.school_year = o.school_year
-    ) AS contacts, -- Messages between people, this school year. [sensitive]
-    r.days_without_contact AS days_without_contact, -- Days since the last of them. [sensitive]
-    r.known_until AS known_until, -- The day up to which data is known.
-    r.student_durable_key AS student_durable_key -- The student, for joining facts.
+    ) AS contacts, -- integer: Messages between people, this school year. [sensitive]
+    r.days_without_contact AS days_without_contact, -- integer: Days since the last of them. [sensitive]
+    r.known_until AS known_until, -- date: The day up to which data is known.
+    r.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
 FROM v_student_risk_monitor AS r
 JOIN dim_students AS s ON s.student_durable_key = r.student_durable_key AND s.is_current = 1
 CROSS JOIN v_as_of AS o;

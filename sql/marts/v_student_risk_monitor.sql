@@ -180,39 +180,39 @@ expected AS (
     JOIN rule AS r ON r.indicator = d.indicator
 )
 SELECT
-    s.student_id AS student_id, -- The student's id. [sensitive]
-    s.full_name AS full_name, -- The student's name. [pii]
-    s.grade_level AS grade_level, -- Grade level. [sensitive]
-    h.school_id AS school_id, -- School of enrolment.
-    s.homeroom AS homeroom, -- Homeroom. [sensitive]
+    s.student_id AS student_id, -- text: The student's id. [sensitive]
+    s.full_name AS full_name, -- text: The student's name. [pii]
+    s.grade_level AS grade_level, -- text: Grade level. [sensitive]
+    h.school_id AS school_id, -- text: School of enrolment.
+    s.homeroom AS homeroom, -- text: Homeroom. [sensitive]
     CASE
         WHEN t.severe_count >= 1 OR t.risk_count >= 2 THEN 'HIGH'
         WHEN t.risk_count = 1 THEN 'MODERATE'
         WHEN t.watch_count >= 1 THEN 'WATCH'
         WHEN t.required_met = x.required THEN 'ON_TRACK'
         ELSE 'INSUFFICIENT_DATA'
-    END AS risk_tier, -- HIGH, MODERATE, WATCH, ON_TRACK or INSUFFICIENT_DATA. [sensitive]
-    COALESCE(t.risk_score, 0) AS risk_score, -- Sum of weight times level of all flags; for ordering. [sensitive]
-    COALESCE(t.reasons, '') AS reasons, -- All reasons in words, the gravest first. [sensitive]
-    t.attendance_rate AS attendance_rate, -- Days present of days recorded this school year, percent 0-100. [sensitive]
-    COALESCE(t.attendance_flag, 'INSUFFICIENT_DATA') AS attendance_flag, -- OK, WATCH, RISK, SEVERE or INSUFFICIENT_DATA. [sensitive]
-    COALESCE(a.days, 0) AS days_recorded, -- Days with attendance that could be understood.
-    COALESCE(a.absent_parts, 0) / 2520.0 AS days_absent, -- Days missed, excused or not. [sensitive]
-    CASE WHEN a.days + a.days_unmapped > 0 THEN 100.0 * a.days / (a.days + a.days_unmapped) END AS attendance_coverage, -- Days understood of days sent, percent 0-100.
-    t.courses_failing AS courses_failing, -- Core courses with an average below the pass mark. [sensitive]
-    COALESCE(t.courses_flag, 'INSUFFICIENT_DATA') AS courses_flag, -- As attendance_flag. [sensitive]
-    t.average_score AS average_score, -- Average of the scores that count, percent 0-100. [sensitive]
-    COALESCE(t.score_flag, 'INSUFFICIENT_DATA') AS score_flag, -- As attendance_flag. [sensitive]
-    t.homework_rate AS homework_rate, -- Assignments handed in of those done or missing, percent 0-100. [sensitive]
-    COALESCE(t.homework_flag, 'INSUFFICIENT_DATA') AS homework_flag, -- As attendance_flag. [sensitive]
-    t.attendance_change AS attendance_change, -- Attendance rate against the month before, percentage points. [sensitive]
-    COALESCE(t.trend_flag, 'INSUFFICIENT_DATA') AS trend_flag, -- As attendance_flag. [sensitive]
-    t.days_without_contact AS days_without_contact, -- Days since a message between people. [sensitive]
-    COALESCE(t.contact_flag, 'INSUFFICIENT_DATA') AS contact_flag, -- As attendance_flag. [sensitive]
-    100.0 * COALESCE(t.indicators_judged, 0) / x.indicators AS data_coverage, -- Indicators with enough data of all, percent 0-100.
-    o.as_of_date AS known_until, -- The day up to which data is known.
-    o.rule_set AS rule_set, -- The rules that were applied.
-    s.student_durable_key AS student_durable_key -- The student, for joining facts.
+    END AS risk_tier, -- text: HIGH, MODERATE, WATCH, ON_TRACK or INSUFFICIENT_DATA. [sensitive]
+    COALESCE(t.risk_score, 0) AS risk_score, -- integer: Sum of weight times level of all flags; for ordering. [sensitive]
+    COALESCE(t.reasons, '') AS reasons, -- text: All reasons in words, the gravest first. [sensitive]
+    t.attendance_rate AS attendance_rate, -- real: Days present of days recorded this school year, percent 0-100. [sensitive]
+    COALESCE(t.attendance_flag, 'INSUFFICIENT_DATA') AS attendance_flag, -- text: OK, WATCH, RISK, SEVERE or INSUFFICIENT_DATA. [sensitive]
+    COALESCE(a.days, 0) AS days_recorded, -- integer: Days with attendance that could be understood.
+    COALESCE(a.absent_parts, 0) / 2520.0 AS days_absent, -- real: Days missed, excused or not. [sensitive]
+    CASE WHEN a.days + a.days_unmapped > 0 THEN 100.0 * a.days / (a.days + a.days_unmapped) END AS attendance_coverage, -- real: Days understood of days sent, percent 0-100.
+    t.courses_failing AS courses_failing, -- integer: Core courses with an average below the pass mark. [sensitive]
+    COALESCE(t.courses_flag, 'INSUFFICIENT_DATA') AS courses_flag, -- text: As attendance_flag. [sensitive]
+    t.average_score AS average_score, -- real: Average of the scores that count, percent 0-100. [sensitive]
+    COALESCE(t.score_flag, 'INSUFFICIENT_DATA') AS score_flag, -- text: As attendance_flag. [sensitive]
+    t.homework_rate AS homework_rate, -- real: Assignments handed in of those done or missing, percent 0-100. [sensitive]
+    COALESCE(t.homework_flag, 'INSUFFICIENT_DATA') AS homework_flag, -- text: As attendance_flag. [sensitive]
+    t.attendance_change AS attendance_change, -- real: Attendance rate against the month before, percentage points. [sensitive]
+    COALESCE(t.trend_flag, 'INSUFFICIENT_DATA') AS trend_flag, -- text: As attendance_flag. [sensitive]
+    t.days_without_contact AS days_without_contact, -- integer: Days since a message between people. [sensitive]
+    COALESCE(t.contact_flag, 'INSUFFICIENT_DATA') AS contact_flag, -- text: As attendance_flag. [sensitive]
+    100.0 * COALESCE(t.indicators_judged, 0) / x.indicators AS data_coverage, -- real: Indicators with enough data of all, percent 0-100.
+    o.as_of_date AS known_until, -- date: The day up to which data is known.
+    o.rule_set AS rule_set, -- text: The rules that were applied.
+    s.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
 FROM dim_students AS s
 CROSS JOIN v_as_of AS o
 CROSS JOIN expected AS x

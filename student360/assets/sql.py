@@ -88,8 +88,8 @@ def _write_settings(tx: Transaction, settings: Settings) -> None:
 
 
 def _figures(tx: Transaction, script: Script) -> dict[str, Any]:
-    figures: dict[str, Any] = {"dagster/row_count": int(tx.value(f"SELECT COUNT(*) FROM {script.name}"))}
     if script.name == "v_student_risk_monitor":
         tiers = tx.query(f"SELECT risk_tier, COUNT(*) AS students FROM {script.name} GROUP BY risk_tier")
-        figures |= {row["risk_tier"].lower(): row["students"] for row in tiers}
-    return figures
+        figures = {row["risk_tier"].lower(): row["students"] for row in tiers}
+        return {"dagster/row_count": sum(figures.values()), **figures}
+    return {"dagster/row_count": int(tx.value(f"SELECT COUNT(*) FROM {script.name}"))}

@@ -3,10 +3,11 @@
 Belongs here: the factory and the dagster-pandas types. Does not belong here: cleaning (`ingest/`).
 """
 
+import warnings
 from collections.abc import Iterator
 
 import pandas as pd
-from dagster import AssetIn, AssetsDefinition, asset
+from dagster import AssetIn, AssetsDefinition, BetaWarning, asset
 from dagster_pandas import PandasColumn
 from dagster_pandas.validation import validate_constraints
 
@@ -22,7 +23,9 @@ def pandas_columns(contract: Contract) -> list[PandasColumn]:
     nullable = {column.stored_as for column in contract.columns if column.nullable}
     nullable |= {f"{column.name}_label" for column in contract.columns if column.nullable}
     nullable |= {column.name for column in contract.derived if column.nullable}
-    return [PandasColumn.exists(column.name, non_nullable=column.name not in nullable) for column in script.columns]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BetaWarning)
+        return [PandasColumn.exists(column.name, non_nullable=column.name not in nullable) for column in script.columns]
 
 
 class Conforming:

@@ -32,6 +32,7 @@ from student360.warehouse import ledger
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 HEADER_BYTES = 64 * 1024
+_FIRST_SEEN: dict[str, float] = {}
 
 
 class FolderProblem(Exception):
@@ -50,16 +51,22 @@ def prepare_folders(settings: Settings) -> None:
         )
 
 
-def ready_files(settings: Settings, tickets: Collection[str] | None = None) -> list[LandedFile]:
-    """Files in landing that are complete: those with a ticket from the sensor, else those that stay unchanged
-    for the settle time."""
-    seen = landed_files(settings.landing)
+def ready_files(settings: Settings, feed: str, tickets: Collection[str] | None = None) -> list[LandedFile]:
+    """The complete files of a feed in landing, with those that nobody can tell.
+
+    Complete is what has a ticket from the sensor; without tickets, what stays unchanged for the settle time.
+    """
+    landed = landed_files(settings.landing)
+    now = time.monotonic()
+    for file in landed:
+        _FIRST_SEEN.setdefault(file.ticket, now)
+    seen = [file for file in landed if _feed_or_none(file.path) in (feed, None)]
     if tickets is not None:
         return [file for file in seen if file.ticket in tickets]
     if not seen:
         return []
+    time.sleep(max(0.0, settings.settle_seconds - (now - max(_FIRST_SEEN[file.ticket] for file in seen))))
     before = {os.fsdecode(file.path): file.observation for file in seen}
-    time.sleep(settings.settle_seconds)
     return steady_files(before, landed_files(settings.landing))
 
 
@@ -83,11 +90,10 @@ def receive(
     prepare_folders(settings)
     _enter(warehouse, contract, settings, run_id, _unentered(warehouse, settings))
     claimed = []
-    for file in ready_files(settings, tickets)[: settings.batch_files]:
-        if _feed_or_none(file.path) in (contract.feed, None):
-            path = claim(file, settings.work)
-            if path is not None:
-                claimed.append(path)
+    for file in ready_files(settings, contract.feed, tickets)[: settings.batch_files]:
+        path = claim(file, settings.work)
+        if path is not None:
+            claimed.append(path)
     _enter(warehouse, contract, settings, run_id, claimed)
     archive_finished(warehouse, settings)
 

@@ -32,7 +32,6 @@ class Spark(ConfigurableResource):
 
         lazy = LazyPySparkResource(spark_config=self._configuration())
         session: SparkSession = lazy.spark_session
-        session.sparkContext.setLogLevel("ERROR")
         session.dataSource.register(WarehouseSource)
         return session
 
@@ -45,6 +44,7 @@ class Spark(ConfigurableResource):
         settings = {
             "spark.master": self.master,
             "spark.app.name": "student360",
+            "spark.log.level": "ERROR",
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             "spark.sql.shuffle.partitions": "8",

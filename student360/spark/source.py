@@ -14,8 +14,9 @@ from pyspark.sql.types import StructType
 from student360.warehouse.scripts import scripts
 from student360.warehouse.transaction import begin_reading, engine_for, open_transaction
 
-PARTITIONS = 8
-SPARK_TYPES = {"INTEGER": "bigint", "INT": "bigint", "REAL": "double", "NUM": "double", "TEXT": "string"}
+ROWS_PER_PARTITION = 500_000
+MOST_PARTITIONS = 64
+SPARK_TYPES = {"integer": "bigint", "real": "double", "text": "string", "date": "string"}
 
 
 @dataclass
@@ -40,11 +41,13 @@ class WarehouseReader(DataSourceReader):
         if self._key is None:
             return [KeyRange()]
         with open_transaction(engine_for(self._url), begin_reading) as tx:
-            bounds = tx.query(f"SELECT MIN({self._key}) AS low, MAX({self._key}) AS high FROM {self._table}")[0]
-        if bounds["low"] is None:
+            size = tx.query(
+                f"SELECT COUNT(*) AS rows, MIN({self._key}) AS low, MAX({self._key}) AS high FROM {self._table}"
+            )[0]
+        if size["rows"] <= ROWS_PER_PARTITION:
             return [KeyRange()]
-        low, high = int(bounds["low"]), int(bounds["high"]) + 1
-        step = max(1, -(-(high - low) // PARTITIONS))
+        low, high = int(size["low"]), int(size["high"]) + 1
+        step = -(-(high - low) // min(MOST_PARTITIONS, -(-size["rows"] // ROWS_PER_PARTITION)))
         return [KeyRange(self._key, first, first + step) for first in range(low, high, step)]
 
     def read(self, partition: KeyRange) -> Iterator[pa.RecordBatch]:
@@ -65,9 +68,8 @@ class WarehouseSource(DataSource):
 
     def schema(self) -> str:
         """Column names and types as the warehouse declares them."""
-        with open_transaction(engine_for(self.options["url"]), begin_reading) as tx:
-            columns = tx.columns(scripts()[self.options["table"]].name)
-        return ", ".join(f"{name} {SPARK_TYPES.get(kind, 'double')}" for name, kind in columns.items())
+        columns = scripts()[self.options["table"]].columns
+        return ", ".join(f"{column.name} {SPARK_TYPES[column.storage]}" for column in columns)
 
     def reader(self, schema: StructType) -> WarehouseReader:
         table = scripts()[self.options["table"]]

@@ -77,7 +77,7 @@ def column_schema(name: str) -> TableSchema:
         columns=[
             TableColumn(
                 name=column.name,
-                type=column.storage or "as computed",
+                type=column.storage,
                 description=column.description,
                 tags={"privacy": column.privacy.value},
             )

@@ -4,7 +4,7 @@ Belongs here: sections (`-- name: merge`), statements, `{fragments}`, the docume
 Does not belong here: running them (`warehouse.py`), the statements themselves (`sql/`).
 
 A file describes itself: the first comment says what the table or view is; a comment after a column describes
-it; [pii] or [sensitive] in that comment is its privacy tag.
+it; [pii] or [sensitive] in that comment is its privacy tag; a view's column says its type first (`text: ...`).
 """
 
 import re
@@ -33,7 +33,7 @@ class ColumnDoc:
     name: str
     description: str
     privacy: Privacy
-    storage: str = ""
+    storage: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ class Script:
             privacy = next((tag for tag in Privacy if f"[{tag}]" in match["text"]), Privacy.PUBLIC)
             text = re.sub(r"\s*\[\w+\]", "", match["text"]).strip()
             name = words[-1].split(".")[-1] if self.is_view else words[0]
-            storage = "" if self.is_view else words[1].strip("{}").lower()
+            storage = words[1].strip("{}").lower()
+            if self.is_view:
+                storage, _, text = text.partition(": ")
             documented.append(ColumnDoc(name, text, privacy, storage))
         return tuple(documented)
 

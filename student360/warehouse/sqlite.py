@@ -23,7 +23,7 @@ FRAGMENTS = {
     "temporary": "TEMPORARY",
 }
 BUSY_TIMEOUT_MS = 60_000
-SENTINELS = {"INTEGER": "0", "INT": "0", "REAL": "0.5", "NUM": "0.5", "TEXT": "''"}
+SENTINELS = {"integer": "0", "real": "0.5", "text": "''", "date": "''"}
 
 
 class SqliteEngine:
@@ -31,6 +31,7 @@ class SqliteEngine:
 
     name = "sqlite"
     fragments = FRAGMENTS
+    typing_rows = 1
 
     def __init__(self, url: str) -> None:
         self.path = Path(url.removeprefix("sqlite:///"))
@@ -70,7 +71,7 @@ class SqliteEngine:
         """A SELECT whose first row makes the driver see each column's declared type.
 
         The driver infers types from the first rows it gets, and fails when a column that began with NULLs
-        turns out to be text. The reader drops that first row.
+        turns out to be text. The reader drops that first row (`typing_rows`).
         """
-        sentinels = ", ".join(f"{SENTINELS.get(kind, 'NULL')} AS {name}" for name, kind in columns.items())
+        sentinels = ", ".join(f"{SENTINELS[kind]} AS {name}" for name, kind in columns.items())
         return f"SELECT {sentinels} UNION ALL SELECT {', '.join(columns)} FROM {source}"

@@ -87,12 +87,10 @@ class Transaction:
 
     def arrow_batches(self, source: str) -> Iterator[pa.RecordBatch]:
         """Stream a table, a view, or '<table> WHERE ...' with its declared types, batch by batch."""
+        columns = {column.name: column.storage for column in scripts()[source.split(maxsplit=1)[0]].columns}
         with _without_row_values(), self._connection.cursor() as cursor:
-            columns = self._engine.columns(cursor, source.split(maxsplit=1)[0])
-            if not columns:
-                raise WarehouseError(f"there is no table or view {source.split(maxsplit=1)[0]}")
             cursor.execute(self._engine.typed_select(columns, source))
-            skip = 1
+            skip = self._engine.typing_rows
             for batch in cursor.fetch_record_batch():
                 yield batch.slice(skip)
                 skip = 0
@@ -106,7 +104,7 @@ def _as_declared(arrow: pa.Table, script: Script | None) -> pa.Table:
     fields = []
     for field in arrow.schema:
         wanted = declared.get(field.name)
-        keep = wanted is None or (pa.types.is_dictionary(field.type) and wanted == pa.string())
+        keep = wanted is None or (pa.types.is_dictionary(field.type) and field.type.value_type == wanted)
         fields.append(pa.field(field.name, field.type if keep else wanted))
     return arrow.cast(pa.schema(fields))
 

@@ -1,0 +1,60 @@
+# make demo | make dev | make test: the first commands on a fresh machine with Python 3.11+, make and git.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export DAGSTER_HOME := $(CURDIR)/.dagster
+export DAGSTER_DISABLE_TELEMETRY := yes
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: demo dev test status lint format docs latency lock clean java
+
+demo: $(READY) java
+	@$(BIN)/python -m student360 demo
+
+dev: $(READY)
+	@umask 077 && $(BIN)/dagster dev --host 127.0.0.1 --port $${PORT:-3000} -w workspace.yaml
+
+status: $(READY)
+	@$(BIN)/python -m student360 status
+
+test: $(READY) java lint
+	@umask 077 && $(BIN)/dagster definitions validate -w workspace.yaml
+	@$(BIN)/pytest
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(READY)
+	@$(BIN)/python -m student360 data-dictionary docs/data-dictionary.md
+
+latency: $(READY)
+	@$(BIN)/python -m student360_tests.latency
+
+$(READY): requirements.lock pyproject.toml setup.py dagster.yaml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: https://www.python.org/downloads/"; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version): some 600 MB, a few minutes the first time"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@mkdir -p -m 700 $(DAGSTER_HOME) && install -m 600 dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+	@touch $@
+
+# Spark needs Java 17+. Installed by the system's package manager where that is allowed; else one line says how.
+java: $(READY)
+	@$(BIN)/python -m student360.spark.java >/dev/null 2>&1 || .ci/install-java || true
+
+lock:
+	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header -q -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,83 @@
+"""What a person wants to see after a run: files, tiers, reasons, trends. For the terminal, without names.
+
+Belongs here: reading the warehouse and drawing tables. Does not belong here: running anything.
+"""
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from student360.warehouse.ledger import COUNTS, file_table
+from student360.warehouse.warehouse import Warehouse
+
+TIERS = ("HIGH", "MODERATE", "WATCH", "ON_TRACK", "INSUFFICIENT_DATA")
+TIER_STYLE = {"HIGH": "bold red", "MODERATE": "yellow", "WATCH": "cyan", "ON_TRACK": "green"}
+
+
+def _table(title: str, frame: pd.DataFrame, numeric: tuple[str, ...] = ()) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in frame.columns:
+        table.add_column(str(column), justify="right" if column in numeric else "left", overflow="fold")
+    for row in frame.astype("object").where(frame.notna(), "").itertuples(index=False):
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    return table
+
+
+def files_report(warehouse: Warehouse, limit: int = 20) -> Table:
+    """The newest files: rows read, loaded, updated, unchanged, rejected, waiting, and the outcome with its reason."""
+    files = file_table(warehouse, limit=limit)
+    shown = files[["name", *COUNTS, "outcome", "reason"]].rename(columns=lambda name: name.removeprefix("rows_"))
+    if not shown["reason"].any():
+        shown = shown.drop(columns="reason")
+    return _table("Files", shown, tuple(name.removeprefix("rows_") for name in COUNTS))
+
+
+def tiers_report(warehouse: Warehouse) -> Table:
+    """How many current students are in each risk tier."""
+    found = warehouse.frame("SELECT risk_tier, COUNT(*) AS students FROM v_student_risk_monitor GROUP BY risk_tier")
+    counts = dict(zip(found["risk_tier"], found["students"], strict=True)) if len(found) else {}
+    total = sum(counts.values()) or 1
+    table = Table(title="Students per risk tier", title_justify="left", header_style="bold")
+    for column in ("tier", "students", "share"):
+        table.add_column(column, justify="left" if column == "tier" else "right")
+    for tier in TIERS:
+        count = counts.get(tier, 0)
+        table.add_row(tier, f"{count:,}", f"{100 * count / total:.1f} %", style=TIER_STYLE.get(tier, ""))
+    return table
+
+
+def reasons_report(warehouse: Warehouse, limit: int = 10) -> Table:
+    """The students with the highest risk and all reasons, by id."""
+    rows = warehouse.frame(
+        "SELECT student_id, grade_level AS grade, risk_tier AS tier, risk_score AS score, reasons"
+        f" FROM v_student_risk_monitor ORDER BY risk_score DESC, student_id LIMIT {limit:d}"
+    )
+    return _table(f"The {limit} highest-risk students, and why", rows, ("score",))
+
+
+def trend_report(warehouse: Warehouse, table: str, value: str, weight: str, title: str) -> Table | None:
+    """A Spark aggregate as grade levels by month, percent; None while Spark has not run."""
+    rows = warehouse.frame(
+        f"SELECT t.grade_level, COALESCE(MIN(g.sort_order), 99) AS sort_order, t.month_key,"
+        f" SUM(t.{value} * t.{weight}) / SUM(t.{weight}) AS percent FROM {table} AS t"
+        " LEFT JOIN (SELECT grade_level, MIN(sort_order) AS sort_order FROM dim_grade_levels GROUP BY grade_level) AS g"
+        " ON g.grade_level = t.grade_level GROUP BY t.grade_level, t.month_key"
+    )
+    if rows.empty:
+        return None
+    rows["month"] = [f"{key // 100}-{key % 100:02}" if key else "undated" for key in rows["month_key"]]
+    by_month = rows.pivot_table(index=["sort_order", "grade_level"], columns="month", values="percent")
+    shown = by_month.round(1).astype("str").replace("nan", "").reset_index().drop(columns="sort_order")
+    return _table(title, shown.rename(columns={"grade_level": "grade level"}), tuple(by_month.columns))
+
+
+def print_report(warehouse: Warehouse, console: Console) -> None:
+    """All of it."""
+    console.print(files_report(warehouse), tiers_report(warehouse), reasons_report(warehouse))
+    for table, value, weight, title in (
+        ("agg_attendance_trend", "attendance_rate", "records", "Attendance rate by grade level, % (Spark)"),
+        ("agg_score_trend", "average_score", "scores", "Average score by grade level, % (Spark)"),
+    ):
+        trend = trend_report(warehouse, table, value, weight, title)
+        if trend is not None:
+            console.print(trend)
