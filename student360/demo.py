@@ -42,13 +42,12 @@ class _StepLines(logging.Handler):
 
 
 def _progress_logger(console: Console) -> LoggerDefinition:
-    @dagster.logger(description="Progress lines on the console.")
     def progress(context: InitLoggerContext) -> logging.Logger:
         made = logging.Logger("student360.progress", level=logging.DEBUG)
         made.addHandler(_StepLines(console))
         return made
 
-    return progress
+    return LoggerDefinition(progress, description="Progress lines on the console.")
 
 
 @dataclass
@@ -96,16 +95,15 @@ def run_demo(console: Console, district: District) -> bool:
         console.print(f"[red]{foreign}[/red]")
         return False
     defs = build_defs()
-    progress = {"loggers": {"progress": {}}}
     worked = True
     with _instance() as instance:
         console.print("[bold]2. From the landing folder to the risk monitor[/bold] (job: ingest)")
         defs = dagster.Definitions.merge(defs, dagster.Definitions(loggers={"progress": _progress_logger(console)}))
-        worked &= _run(defs, "ingest", instance, progress, console)
+        worked &= _run(defs, "ingest", instance, console)
         console.print("[bold]3. Spark aggregates[/bold] (job: aggregates)")
         try:
             find_java()
-            worked &= _run(defs, "aggregates", instance, progress, console)
+            worked &= _run(defs, "aggregates", instance, console)
         except JavaMissing as missing:
             console.print(f"[yellow]Skipped: {missing}[/yellow]")
     console.rule("Report")
@@ -121,10 +119,10 @@ def _instance() -> DagsterInstance:
     return DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else DagsterInstance.ephemeral()
 
 
-def _run(
-    defs: dagster.Definitions, job: str, instance: DagsterInstance, config: dict[str, object], console: Console
-) -> bool:
-    result = defs.resolve_job_def(job).execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+def _run(defs: dagster.Definitions, job: str, instance: DagsterInstance, console: Console) -> bool:
+    result = defs.resolve_job_def(job).execute_in_process(
+        instance=instance, run_config={"loggers": {"progress": {}}}, raise_on_error=False
+    )
     if not result.success:
         for event in result.get_step_failure_events():
             error = event.step_failure_data.error

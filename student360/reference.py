@@ -3,6 +3,7 @@
 Belongs here: reading and checking reference files. Does not belong here: merging them (`sql/core`).
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from student360.ingest.dates import EARLIEST, LATEST
 from student360.settings import Settings
+from student360.warehouse.scripts import Script
 
 FIRST_MONTH_OF_SCHOOL_YEAR = 7
 CALENDAR_COLUMNS = ("first_date", "last_date", "event", "name")
@@ -31,6 +33,13 @@ def read_reference(path: Path) -> pd.DataFrame:
         line = int(np.flatnonzero(frame[key].duplicated())[0]) + 2
         raise ReferenceProblem(f"{path.name}, line {line}: {key} stands twice")
     return frame.astype("object").where(frame != "", None)
+
+
+def reference_digest(script: Script, settings: Settings) -> str:
+    """A hash of what data/reference says for a table and of how it is merged."""
+    path = settings.reference_dir / f"{script.name}.csv"
+    rules = path.read_bytes() if path.exists() else b""
+    return hashlib.sha256(rules + script.text.encode()).hexdigest()
 
 
 def reference_frame(name: str, settings: Settings) -> pd.DataFrame | None:
@@ -68,17 +77,17 @@ def calendar(events: pd.DataFrame) -> pd.DataFrame:
             "is_instructional": (part.dayofweek < 5).astype("int64"),
         }
     ).astype({"day_number": "int64", "school_year": "int64"})
-    for event in events.itertuples(index=False):
+    for event in events.to_dict("records"):
         try:
-            first, last = pd.Timestamp(event.first_date), pd.Timestamp(event.last_date)
+            first, last = pd.Timestamp(event["first_date"]), pd.Timestamp(event["last_date"])
         except ValueError:
-            raise ReferenceProblem(f"dim_dates.csv: {event.event} {event.name}: dates must be yyyy-mm-dd") from None
-        inside = days.between(first, last)
-        match event.event:
+            raise ReferenceProblem(f"dim_dates.csv: {event['event']}: dates must be yyyy-mm-dd") from None
+        inside = days.between(first, last).to_numpy()
+        match event["event"]:
             case "school_year":
                 frame.loc[inside, "school_year"] = last.year
             case "term":
-                frame.loc[inside, "term"] = event.name
+                frame.loc[inside, "term"] = event["name"]
             case "no_school":
                 frame.loc[inside, "is_instructional"] = 0
     unknown_day = {"date_key": 0, "month_key": 0, "school_year": 0, "is_instructional": 0}

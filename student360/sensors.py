@@ -33,9 +33,11 @@ from dagster import (
 )
 from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
 
 from student360.assets.raw import ReceiveConfig
 from student360.automation import INGEST_GROUPS, ingest
+from student360.checks import load_check_keys
 from student360.contracts import contracts
 from student360.ingest.files import LandedFile, landed_files
 from student360.loading.receive import prepare_folders, recognised_feed
@@ -60,7 +62,7 @@ class LandingWatch(FileSystemEventHandler):
     def __init__(self, folder: Path) -> None:
         self._complete: set[str] = set()
         self._woken = threading.Event()
-        observer = Observer(generate_full_events=True) if sys.platform == "linux" else Observer()
+        observer = _observer()
         observer.schedule(self, str(folder), recursive=True)
         observer.daemon = True
         observer.start()
@@ -86,6 +88,15 @@ class LandingWatch(FileSystemEventHandler):
         """Wait for an event, so many seconds at most."""
         self._woken.wait(max(0.0, seconds))
         self._woken.clear()
+
+
+def _observer() -> BaseObserver:
+    """On Linux one that also tells a rename into the folder from a file that is only begun."""
+    if sys.platform == "linux":
+        from watchdog.observers.inotify import InotifyObserver
+
+        return InotifyObserver(generate_full_events=True)
+    return Observer()
 
 
 @cache
@@ -214,9 +225,11 @@ def _request(
     feeds = set(contracts()) if finish_left_over else _feeds_of(batch)
     tickets = [file.ticket for file in batch]
     config = {contracts()[feed].raw_asset: ReceiveConfig(ready=tickets) for feed in sorted(feeds)}
+    assets = _assets_for(context, feeds)
     return RunRequest(
         run_key=run_key,
-        asset_selection=sorted(_assets_for(context, feeds), key=str),
+        asset_selection=sorted(assets, key=str),
+        asset_check_keys=[key for key in load_check_keys() if key.asset_key in assets],
         run_config=RunConfig(ops=config),
         tags={"student360/files": str(len(batch)), "student360/feeds": " ".join(sorted(feeds))},
     )
@@ -237,7 +250,10 @@ def _feeds_of(batch: list[LandedFile]) -> set[str]:
 
 
 def _assets_for(context: SensorEvaluationContext, feeds: Collection[str]) -> set[AssetKey]:
-    """The raw assets of the feeds and all they lead to, and the rules, whose assets have no feed upstream."""
+    """The raw assets of the feeds and all they lead to, and the rules, whose assets have no feed upstream.
+
+    What other feeds load is left out, unless students came: facts may be waiting for them.
+    """
     repository = context.repository_def
     if repository is None:
         raise RuntimeError("the landing sensor needs its repository")
@@ -246,4 +262,5 @@ def _assets_for(context: SensorEvaluationContext, feeds: Collection[str]) -> set
     raw = AssetSelection.assets(*(contracts()[feed].raw_asset for feed in sorted(feeds)))
     rules = AssetSelection.groups("core") - AssetSelection.groups("raw").downstream()
     reached = (raw.downstream() & ingest_assets) if feeds else AssetSelection.groups("marts")
-    return set((reached | rules).resolve(graph)) - {AssetKey("landing_files")}
+    others = [c.loads for c in contracts().values() if c.feed not in feeds and "students" not in feeds]
+    return set((reached | rules).resolve(graph)) - {AssetKey("landing_files")} - {AssetKey(name) for name in others}

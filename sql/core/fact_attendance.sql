@@ -14,6 +14,9 @@ CREATE TABLE fact_attendance (
     PRIMARY KEY (date_key, student_durable_key, subject_key, period)
 ) {keyed};
 
+-- name: row_count
+SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'attendance';
+
 -- name: merge
 CREATE TEMP TABLE incoming AS
 WITH resolved AS (

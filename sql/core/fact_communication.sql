@@ -12,6 +12,9 @@ CREATE TABLE fact_communication (
     PRIMARY KEY (student_durable_key, date_key, message_type_key, content_hash)
 ) {keyed};
 
+-- name: row_count
+SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'communication';
+
 -- name: merge
 CREATE TEMP TABLE incoming AS
 WITH resolved AS (

@@ -14,6 +14,9 @@ CREATE TABLE fact_homework (
     PRIMARY KEY (student_durable_key, due_date_key, subject_key, assignment)
 ) {keyed};
 
+-- name: row_count
+SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'homework';
+
 -- name: merge
 CREATE TEMP TABLE incoming AS
 WITH resolved AS (

@@ -22,6 +22,9 @@ CREATE TABLE fact_performance (
     PRIMARY KEY (student_durable_key, date_key, subject_key, assessment)
 ) {keyed};
 
+-- name: row_count
+SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'performance';
+
 -- name: merge
 CREATE TEMP TABLE incoming AS
 WITH dated AS (

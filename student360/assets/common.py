@@ -72,7 +72,7 @@ def files_metadata(warehouse: Warehouse, feed: str) -> Mapping[str, Any]:
     """The table of a feed's newest files with their counts and outcome."""
     table = ledger.file_table(warehouse, feed, SHOWN_FILES)
     shown = table[["file", *ledger.COUNTS, "outcome", "reason"]]
-    records = [TableRecord(row) for row in shown.to_dict("records")]
+    records = [TableRecord({str(k): v for k, v in row.items()}) for row in shown.to_dict("records")]
     return {"files": MetadataValue.table(records)} if records else {}
 
 

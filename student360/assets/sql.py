@@ -21,8 +21,9 @@ from student360.checks import load_check_specs, load_checks
 from student360.contracts import Contract, contracts
 from student360.loading.merge import merge_feed
 from student360.loading.receive import archive_finished
-from student360.reference import reference_frame
+from student360.reference import reference_digest, reference_frame
 from student360.settings import Settings, load_settings
+from student360.warehouse import ledger
 from student360.warehouse.scripts import Script
 from student360.warehouse.warehouse import Transaction, Warehouse
 
@@ -53,6 +54,10 @@ def sql_asset(script: Script) -> AssetsDefinition:
             checks = load_checks(warehouse, contract)
         elif not script.is_view:
             _merge_reference(warehouse, script, settings)
+        elif script.name == "v_as_of":
+            with warehouse.transaction() as tx:
+                ledger.setting_changed(tx, "rule_set", settings.rule_set)
+                ledger.setting_changed(tx, "as_of_date_key", settings.as_of_date.replace("-", ""))
         with warehouse.reading() as tx:
             metadata |= _figures(tx, script)
         return MaterializeResult(metadata=metadata, check_results=checks)
@@ -68,23 +73,15 @@ def _load_feed(context: AssetExecutionContext, warehouse: Warehouse, settings: S
 
 
 def _merge_reference(warehouse: Warehouse, script: Script, settings: Settings) -> None:
-    rules = reference_frame(script.name, settings)
     with warehouse.transaction() as tx:
+        changed = ledger.setting_changed(tx, f"rules:{script.name}", reference_digest(script, settings))
+        only_rules = not any(name.startswith(("stg_", "fact_")) for name in upstream(script))
+        if only_rules and not changed:
+            return
+        rules = reference_frame(script.name, settings)
         if rules is not None:
             tx.create_temporary("reference", rules)
         tx.run(script, "merge")
-        if script.name == "risk_rules":
-            _write_settings(tx, settings)
-
-
-def _write_settings(tx: Transaction, settings: Settings) -> None:
-    values = {"rule_set": settings.rule_set, "as_of_date_key": settings.as_of_date.replace("-", "")}
-    for name, value in values.items():
-        tx.execute(
-            "INSERT INTO setting (name, value) VALUES (?, ?)"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE setting.value <> excluded.value",
-            (name, value),
-        )
 
 
 def _figures(tx: Transaction, script: Script) -> dict[str, Any]:
@@ -92,4 +89,4 @@ def _figures(tx: Transaction, script: Script) -> dict[str, Any]:
         tiers = tx.query(f"SELECT risk_tier, COUNT(*) AS students FROM {script.name} GROUP BY risk_tier")
         figures = {row["risk_tier"].lower(): row["students"] for row in tiers}
         return {"dagster/row_count": sum(figures.values()), **figures}
-    return {"dagster/row_count": int(tx.value(f"SELECT COUNT(*) FROM {script.name}"))}
+    return {"dagster/row_count": int(tx.value(script.row_count_query))}

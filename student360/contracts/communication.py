@@ -9,7 +9,7 @@ from student360.contracts.model import Column, Contract, Derived, Kind, Privacy
 def fingerprint_content(chunk: pd.DataFrame) -> pd.DataFrame:
     """Add content_hash (int64 >= 0), the same for the same text, so that the message can be part of a key."""
     hashes = pd.util.hash_pandas_object(chunk["message_content"], index=False)
-    return chunk.assign(content_hash=(hashes & np.uint64(2**63 - 1)).astype("int64"))
+    return chunk.assign(content_hash=(hashes.to_numpy() & np.uint64(2**63 - 1)).astype("int64"))
 
 
 CONTRACT = Contract(

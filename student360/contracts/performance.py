@@ -13,7 +13,7 @@ def basis_points(part: pd.Series, whole: pd.Series | float) -> pd.Series:
 
     Integers, so that sums and averages are the same in SQLite, PostgreSQL and Spark.
     """
-    return np.floor(part * 10_000 / whole + 0.5).astype("Int64")
+    return pd.Series(np.floor(part * 10_000 / whole + 0.5), index=part.index).astype("Int64")
 
 
 def judge_scores(chunk: pd.DataFrame) -> pd.DataFrame:

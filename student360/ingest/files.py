@@ -106,7 +106,9 @@ def open_regular(path: Path) -> BinaryIO:
 def content_hash(path: Path) -> tuple[str, int]:
     """sha256 of a file's bytes, and how many there are."""
     with open_regular(path) as stream:
-        digest = hashlib.file_digest(stream, "sha256")
+        digest = hashlib.sha256()
+        while block := stream.read(HASH_BLOCK):
+            digest.update(block)
         return digest.hexdigest(), stream.tell()
 
 

@@ -83,8 +83,8 @@ def _absent(column: Column, length: int) -> dict[str, pd.Series]:
 def _taken(column: Column, values: pd.Series, codes: np.ndarray) -> dict[str, pd.Series]:
     """The distinct values spread over the rows. Text stays categorical: a code per row, not a string."""
     if column.storage != "text":
-        dtype = PANDAS_DTYPE[column.storage]
-        return {column.stored_as: pd.Series(values.astype(dtype).array.take(codes))}
+        typed = pd.Series(values.array, dtype=PANDAS_DTYPE[column.storage])
+        return {column.stored_as: pd.Series(typed.array.take(codes))}
     if column.kind is Kind.LABEL:
         keys = values.map(label_key, na_action="ignore")
         return {column.name: _spread(keys, codes), f"{column.name}_label": _spread(values, codes)}

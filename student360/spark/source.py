@@ -50,8 +50,10 @@ class WarehouseReader(DataSourceReader):
         step = -(-(high - low) // min(MOST_PARTITIONS, -(-size["rows"] // ROWS_PER_PARTITION)))
         return [KeyRange(self._key, first, first + step) for first in range(low, high, step)]
 
-    def read(self, partition: KeyRange) -> Iterator[pa.RecordBatch]:
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The rows of a range as Arrow batches."""
+        if not isinstance(partition, KeyRange):
+            raise TypeError("not one of our key ranges")
         source = self._table
         if partition.key is not None:
             source += f" WHERE {partition.key} >= {partition.first:d} AND {partition.key} < {partition.last:d}"

@@ -68,7 +68,8 @@ def _frames(obj: Any) -> Iterable[pd.DataFrame | pa.Table]:
         return [obj]
     if type(obj).__module__.startswith("pyspark."):
         return [obj.toArrow()]
-    return obj
+    frames: Iterable[pd.DataFrame | pa.Table] = obj
+    return frames
 
 
 def column_schema(name: str) -> TableSchema:

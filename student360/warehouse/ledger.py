@@ -104,6 +104,17 @@ def drop_status(tx: Transaction, claim_id: str) -> dict[str, str] | None:
     return rows[0] if rows else None
 
 
+def setting_changed(tx: Transaction, name: str, value: str) -> bool:
+    """Write a setting that views or later runs need. Returns whether it was another value before."""
+    if tx.value("SELECT value FROM setting WHERE name = ?", (name,)) == value:
+        return False
+    tx.execute(
+        "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+    return True
+
+
 def file_table(warehouse: Warehouse, feed: str | None = None, limit: int = 1000) -> pd.DataFrame:
     """The newest files with their counts and outcome, one row per drop, newest first.
 

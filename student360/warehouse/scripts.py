@@ -72,6 +72,12 @@ class Script:
         return [part.strip() for part in STATEMENT_END.split(text) if _code(part)]
 
     @property
+    def row_count_query(self) -> str:
+        """How many rows there are: a cheap query of its own where counting all of them would cost too much."""
+        cheap = self.statements("row_count", {})
+        return cheap[0] if cheap else f"SELECT COUNT(*) FROM {self.name}"
+
+    @property
     def columns(self) -> tuple[ColumnDoc, ...]:
         """The documented columns, in order."""
         documented = []

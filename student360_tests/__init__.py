@@ -1,0 +1,1 @@
+"""Tests, as statements about the product. They mirror the package; `running.py` holds the real house they live in."""

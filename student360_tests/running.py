@@ -1,0 +1,103 @@
+"""A real, running Student 360 for tests and measurements: its own folders, daemon and sensor.
+
+Belongs here: starting and stopping the real processes. Does not belong here: any assertion.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from student360.settings import PROJECT
+from student360.warehouse.warehouse import Warehouse
+
+
+@dataclass
+class House:
+    """The folders of an installation and its warehouse."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.root / "dagster"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log.txt"
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(url=f"sqlite:///{self.data / 'student360.db'}")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {"STUDENT360_DATA_DIR": str(self.data), "DAGSTER_HOME": str(self.dagster_home)}
+        return {name: value for name, value in os.environ.items() if not name.startswith("STUDENT360_")} | own
+
+    def prepare(self) -> None:
+        """Make the folders and the Dagster home."""
+        for folder in (self.data / "landing", self.dagster_home):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copy(PROJECT / "dagster.yaml", self.dagster_home / "dagster.yaml")
+
+    def drop(self, name: str, content: bytes) -> Path:
+        """Put a file into landing the way that producers are told to: write aside, then rename."""
+        part = self.data / "landing" / f"{name}.part"
+        part.write_bytes(content)
+        return part.rename(self.data / "landing" / name)
+
+    @contextmanager
+    def running(self, *command: str) -> Iterator[None]:
+        """Run a Dagster command of this installation until the block ends, then stop its whole process group."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).parent / command[0]), *command[1:]],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.root,
+            )
+            try:
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGINT)
+                try:
+                    process.wait(timeout=30)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+
+    def daemon(self) -> AbstractContextManager[None]:
+        """The daemon with its own code server."""
+        return self.running("dagster-daemon", "run", "-w", str(PROJECT / "workspace.yaml"))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str, every: float = 0.2) -> float:
+    """Wait until something is true; returns how long it took. Raises TimeoutError saying what did not come."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > seconds:
+            raise TimeoutError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(every)
+    return time.monotonic() - start
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
