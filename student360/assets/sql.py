@@ -52,12 +52,8 @@ def sql_asset(script: Script) -> AssetsDefinition:
             _load_feed(context, warehouse, settings, contract)
             metadata |= files_metadata(warehouse, contract.feed)
             checks = load_checks(warehouse, contract)
-        elif not script.is_view:
-            _merge_reference(warehouse, script, settings)
-        elif script.name == "v_as_of":
-            with warehouse.transaction() as tx:
-                ledger.setting_changed(tx, "rule_set", settings.rule_set)
-                ledger.setting_changed(tx, "as_of_date_key", settings.as_of_date.replace("-", ""))
+        else:
+            merge_reference(warehouse, script, settings)
         with warehouse.reading() as tx:
             metadata |= _figures(tx, script)
         return MaterializeResult(metadata=metadata, check_results=checks)
@@ -72,8 +68,15 @@ def _load_feed(context: AssetExecutionContext, warehouse: Warehouse, settings: S
     context.log.info(f"{contract.feed}: {'merged what was due' if merged else 'nothing is due'}")
 
 
-def _merge_reference(warehouse: Warehouse, script: Script, settings: Settings) -> None:
+def merge_reference(warehouse: Warehouse, script: Script, settings: Settings) -> None:
+    """Bring a table that no feed loads up to date with its rules and its upstream; a view needs no more than
+    the settings that it reads."""
     with warehouse.transaction() as tx:
+        if script.name == "v_as_of":
+            ledger.setting_changed(tx, "rule_set", settings.rule_set)
+            ledger.setting_changed(tx, "as_of_date_key", settings.as_of_date.replace("-", ""))
+        if script.is_view:
+            return
         changed = ledger.setting_changed(tx, f"rules:{script.name}", reference_digest(script, settings))
         only_rules = not any(name.startswith(("stg_", "fact_")) for name in upstream(script))
         if only_rules and not changed:

@@ -58,7 +58,7 @@ def evidence(texts: pd.Series) -> Evidence:
 def parse_dates(texts: pd.Series, order: DateOrder) -> pd.DataFrame:
     """Distinct date texts typed: a frame with `value` (datetime64[ns], NaT where unreadable) and `reason`.
 
-    reason is None or a code of problems.CELL_REASONS: date_format, date_ambiguous, date_invalid.
+    reason is None or a code of problems.CELL_REASONS: date_format, date_ambiguous, date_invalid, date_range.
     """
     text = texts.astype("object").str.strip()
     iso = text.str.extract(f"^{YEAR_FIRST.pattern}$")
@@ -70,10 +70,11 @@ def parse_dates(texts: pd.Series, order: DateOrder) -> pd.DataFrame:
     ambiguous = other["y"].notna() & unsettled & (first <= 12) & (second <= 12) & (first != second)
     month = pd.to_numeric(iso["m"]).fillna(first.where(month_first, second))
     day = pd.to_numeric(iso["d"]).fillna(second.where(month_first, first))
-    year = pd.to_numeric(iso["y"].fillna(other["y"]))
+    year = pd.to_numeric(iso["y"].where(iso["y"].notna(), other["y"]))
     value = pd.to_datetime(pd.DataFrame({"year": year, "month": month, "day": day}), errors="coerce").where(~ambiguous)
     reason = pd.Series(None, index=texts.index, dtype="object")
     reason[value.isna()] = "date_invalid"
+    reason[(year < EARLIEST_BIRTH.year) | (year > LATEST.year)] = "date_range"
     reason[ambiguous] = "date_ambiguous"
     reason[year.isna()] = "date_format"
     return pd.DataFrame({"value": value.astype("datetime64[ns]"), "reason": reason})

@@ -28,7 +28,7 @@ CELL_REASONS = {
 
 FILE_REASONS = {
     "unknown_dataset": "We cannot tell what this file is: neither its name nor its header is one we know.",
-    "empty_file": "The file is empty.",
+    "empty_file": "The file is empty. Export it again and send it once more.",
     "binary": "This is not a CSV file. Save it as CSV (comma separated, UTF-8) and send it again.",
     "encoding": "The file is not UTF-8 text. Save it as 'CSV UTF-8' and send it again.",
     "nul_bytes": "The file is damaged: it holds empty bytes, as after a broken upload. Send it again.",

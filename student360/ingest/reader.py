@@ -126,7 +126,7 @@ class StrictCsv:
                 block, held_return = block[:-1], b"\r"
             if b"\r" in block:
                 block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            if line_no == 1 and not utf16 and block.count(b"\0") > len(block) // 4:
+            if line_no == 1 and not utf16 and b"\0" in block[:4]:
                 raise BadFile("encoding")
             if b"\0\0\0\0" in block:
                 raise BadFile("nul_bytes")

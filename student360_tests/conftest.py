@@ -1,0 +1,85 @@
+"""Fixtures: an installation of its own for each test, and a quick way to load it without Dagster."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from student360.assets.sql import merge_reference
+from student360.contracts import contracts
+from student360.loading.merge import merge_feed
+from student360.loading.receive import archive_finished, receive
+from student360.loading.stage import ClaimedFiles
+from student360.settings import PROJECT, Settings, load_settings
+from student360.spark.java import JavaMissing, find_java
+from student360.warehouse.scripts import scripts
+from student360_tests.running import House
+
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    """An installation in a temporary folder; the environment of the test points at it."""
+    house = House(tmp_path)
+    house.prepare()
+    for name, value in house.environment.items():
+        if name.startswith(("STUDENT360_", "DAGSTER_HOME")):
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
+    return house
+
+
+@pytest.fixture
+def settings(house: House) -> Settings:
+    return load_settings()
+
+
+@pytest.fixture
+def load(house: House) -> Callable[..., None]:
+    """Drop files given as name=text and take everything to the marts, in the order of the asset graph."""
+
+    def _load(files: dict[str, str | bytes] | None = None) -> None:
+        for name, content in (files or {}).items():
+            house.drop(name, content.encode() if isinstance(content, str) else content)
+        run_pipeline(house, load_settings())
+
+    return _load
+
+
+def run_pipeline(house: House, settings: Settings) -> None:
+    """What the ingest job does, without Dagster."""
+    warehouse = house.warehouse
+    for contract in contracts().values():
+        receive(warehouse, settings, contract, "test-run")
+    for contract in contracts().values():
+        with warehouse.transaction() as tx:
+            for frame in ClaimedFiles(contract, warehouse, settings, "test-run"):
+                tx.append(contract.staging_table, frame)
+    loaded_by_feed = {contract.loads: contract for contract in contracts().values()}
+    core = [script for script in scripts().values() if script.layer == "core"]
+    for script in sorted(core, key=lambda script: (script.name.startswith("fact_"), script.name == "dim_students")):
+        if script.name in loaded_by_feed:
+            merge_feed(warehouse, loaded_by_feed[script.name], "test-run")
+        else:
+            merge_reference(warehouse, script, settings)
+    for name in ("student_month", "student_course", "v_as_of"):
+        merge_reference(warehouse, scripts()[name], settings)
+    archive_finished(warehouse, settings)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The real export set for trying things on; the project does not depend on it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the shared export set is not on this machine")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def java() -> Iterator[Path]:
+    """Java for Spark. CI has it, so that nothing is skipped there."""
+    try:
+        yield find_java()
+    except JavaMissing as missing:
+        pytest.skip(str(missing))

@@ -1,0 +1,67 @@
+"""The real export set, messy as it came: each row accounted for, whatever the order of the files."""
+
+from pathlib import Path
+
+import pytest
+
+from student360.settings import load_settings
+from student360.warehouse.warehouse import Warehouse
+from student360_tests.conftest import run_pipeline
+from student360_tests.loading.test_loading import assert_same, by_natural_key, ledger
+from student360_tests.running import House
+
+FILES = ("students", "performance", "homework", "teacher_parent_communication")
+ROWS = {"students": 12_156, "performance": 36_468, "homework": 60_780, "teacher_parent_communication": 24_312}
+
+
+def loaded(house: House, folder: Path, batches: list[tuple[str, ...]]) -> Warehouse:
+    for batch in batches:
+        for name in batch:
+            house.drop(f"{name}.csv", (folder / f"{name}.csv").read_bytes())
+        run_pipeline(house, load_settings())
+    return house.warehouse
+
+
+@pytest.mark.xdist_group("shared")
+def test_all_four_files_are_loaded_to_the_last_row(house: House, shared_data: Path) -> None:
+    warehouse = loaded(house, shared_data, [FILES])
+    assert ledger(house) == {f"{name}.csv": (rows, rows, 0, 0, 0, 0) for name, rows in ROWS.items()}
+
+    def value(query: str) -> int:
+        return int(warehouse.frame(query).iloc[0, 0])
+
+    assert value("SELECT COUNT(*) FROM row_reject") == 0
+    students = (shared_data / "students.csv").read_text(encoding="utf-8").splitlines()
+    american = {line.split(",")[0]: line.split(",")[2] for line in students if line.split(",")[2][2] == "-"}
+    births = warehouse.frame("SELECT student_id, date_of_birth FROM dim_students")
+    read = dict(zip(births["student_id"], births["date_of_birth"], strict=True))
+    assert len(american) == 1_205
+    assert all(read[s] == f"{text[6:]}-{text[:2]}-{text[3:5]}" for s, text in american.items())
+    lines = (shared_data / "homework.csv").read_text(encoding="utf-8").splitlines()
+    due = {n: line.split(",")[3] for n, line in enumerate(lines, start=1) if "/" in line.split(",")[3]}
+    facts = warehouse.frame("SELECT line_no, due_date_key FROM fact_homework")
+    keys = dict(zip(facts["line_no"], facts["due_date_key"], strict=True))
+    assert len(due) == 12_358
+    assert all(keys[n] == int(text[6:] + text[:2] + text[3:5]) for n, text in due.items())
+    flagged = "FROM fact_performance WHERE quality_flag = 'score_above_max'"
+    assert value(f"SELECT COUNT(*) {flagged}") == 5_139
+    assert value(f"SELECT COUNT(percent_bp) {flagged}") == 0
+    assert value("SELECT COUNT(*) FROM fact_performance WHERE homework_raw = -5 AND homework_bp IS NULL") == 7_376
+    assert value("SELECT SUM(scores) FROM student_course") == 36_468 - 5_139
+    assert value("SELECT COUNT(*) FROM v_student_risk_monitor") == 12_156
+    assert value("SELECT COUNT(*) FROM v_student_risk_monitor WHERE risk_tier = 'ON_TRACK'") == 0
+
+
+@pytest.mark.xdist_group("shared")
+def test_facts_before_students_give_the_same_warehouse(
+    tmp_path_factory: pytest.TempPathFactory, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = []
+    for batches in ([FILES], [FILES[1:], FILES[:1]]):
+        house = House(tmp_path_factory.mktemp("house"))
+        house.prepare()
+        monkeypatch.setenv("STUDENT360_DATA_DIR", str(house.data))
+        monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
+        results.append(by_natural_key(loaded(house, shared_data, batches)))
+        assert all(counts[5] == 0 for counts in ledger(house).values())
+    assert_same(results[0], results[1])
