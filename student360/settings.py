@@ -6,6 +6,7 @@ Belongs here: names, defaults and checks of settings. Does not belong here: any 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from student360.contracts import contracts
@@ -82,13 +83,20 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         settle_seconds=number("SETTLE_SECONDS", 2.0),
         batch_files=int(number("BATCH_FILES", 200)),
         batch_bytes=int(number("BATCH_MEGABYTES", 500) * 2**20),
-        as_of_date=text("AS_OF_DATE", ""),
+        as_of_date=_day(text("AS_OF_DATE", "")),
         rule_set=text("RULE_SET", "default"),
         date_order={feed: _date_order(text(f"DATE_ORDER_{feed.upper()}", "unknown"), feed) for feed in contracts()},
         max_reject_share=number("MAX_REJECT_PERCENT", 10) / 100,
         max_rejects=int(number("MAX_REJECTS", 20)),
         spark_master=text("SPARK_MASTER", "local[*]"),
     )
+
+
+def _day(value: str) -> str:
+    try:
+        return date.fromisoformat(value).isoformat() if value else ""
+    except ValueError:
+        raise ValueError("STUDENT360_AS_OF_DATE must be a date as yyyy-mm-dd") from None
 
 
 def _date_order(value: str, feed: str) -> DateOrder:

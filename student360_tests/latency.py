@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from dagster import DagsterInstance, RunsFilter
@@ -69,7 +70,7 @@ def main() -> None:
                 time.sleep(random.Random(number).uniform(1, 10))
                 house.drop(f"attendance_{day.isoformat()}.csv", daily_file(chosen.students, day, number))
                 dropped = time.time()
-                taken.append(wait_until(lambda day=day: known_until(day), 120, f"file {number}", every=0.1))
+                taken.append(wait_until(partial(known_until, day), 120, f"file {number}", every=0.1))
                 print(f"file {number}: {taken[-1]:.1f} s ({where_time_went(house, dropped)})", flush=True)
         print(f"median {statistics.median(taken):.1f} s, slowest {max(taken):.1f} s of {len(taken)} files")
 

@@ -28,7 +28,8 @@ def test_all_four_files_are_loaded_to_the_last_row(house: House, shared_data: Pa
     assert ledger(house) == {f"{name}.csv": (rows, rows, 0, 0, 0, 0) for name, rows in ROWS.items()}
 
     def value(query: str) -> int:
-        return int(warehouse.frame(query).iloc[0, 0])
+        with warehouse.reading() as tx:
+            return int(tx.value(query))
 
     assert value("SELECT COUNT(*) FROM row_reject") == 0
     students = (shared_data / "students.csv").read_text(encoding="utf-8").splitlines()
@@ -57,7 +58,8 @@ def test_facts_before_students_give_the_same_warehouse(
     tmp_path_factory: pytest.TempPathFactory, shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = []
-    for batches in ([FILES], [FILES[1:], FILES[:1]]):
+    orders: tuple[list[tuple[str, ...]], ...] = ([FILES], [FILES[1:], FILES[:1]])
+    for batches in orders:
         house = House(tmp_path_factory.mktemp("house"))
         house.prepare()
         monkeypatch.setenv("STUDENT360_DATA_DIR", str(house.data))

@@ -49,11 +49,11 @@ def _merge(tx: Transaction, script: Script, contract: Contract) -> None:
 
 
 def _settle(tx: Transaction, contract: Contract, run_id: str) -> None:
+    """Write the outcome of each file whose rows found their place or begin to wait; leave the others alone."""
+    waiting = "rows_read - rows_loaded - rows_updated - rows_unchanged - rows_rejected"
     tx.execute(
-        "UPDATE ingest_file SET"
-        " rows_waiting = rows_read - rows_loaded - rows_updated - rows_unchanged - rows_rejected,"
-        " status = CASE WHEN rows_read = rows_loaded + rows_updated + rows_unchanged + rows_rejected"
-        " THEN 'loaded' ELSE 'waiting' END, run_id = ?, committed_at = ?"
-        " WHERE feed = ? AND status IN ('staged', 'waiting')",
+        f"UPDATE ingest_file SET rows_waiting = {waiting},"
+        f" status = CASE WHEN {waiting} = 0 THEN 'loaded' ELSE 'waiting' END, run_id = ?, committed_at = ?"
+        f" WHERE feed = ? AND (status = 'staged' OR (status = 'waiting' AND rows_waiting <> {waiting}))",
         (run_id, now().isoformat(), contract.feed),
     )

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -16,9 +17,10 @@ HOMEWORK = contracts()["homework"]
 ATTENDANCE = contracts()["attendance"]
 HEADER = "Student_ID,Date,Attendance_Status\n"
 
-cell = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",), exclude_characters="\0\r"), max_size=12).filter(
+cell = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12).filter(
     lambda text: "Student_ID" not in text
 )
+QUOTING: st.SearchStrategy[Literal[0, 1]] = st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
 rows = st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=40)
 
 
@@ -34,16 +36,16 @@ def read(data: bytes, block_bytes: int = 2**16) -> tuple[list[list[str]], list[t
     return good, refused, count
 
 
-def written(table: list[tuple[str, str, str]], quoting: int) -> bytes:
+def written(table: list[tuple[str, str, str]], quoting: Literal[0, 1]) -> bytes:
     buffer = io.StringIO()
     csv.writer(buffer, quoting=quoting, lineterminator="\n").writerows(table)
     return (HEADER + buffer.getvalue()).encode()
 
 
 @settings(max_examples=300, deadline=None)
-@given(rows, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.sampled_from([64, 257, 2**16]))
+@given(rows, QUOTING, st.sampled_from([64, 257, 2**16]))
 def test_what_the_csv_module_writes_is_read_back_cell_by_cell(
-    table: list[tuple[str, str, str]], quoting: int, block_bytes: int
+    table: list[tuple[str, str, str]], quoting: Literal[0, 1], block_bytes: int
 ) -> None:
     good, refused, count = read(written(table, quoting), block_bytes)
     expected = [list(row) for row in table if any(part.strip() for part in row) or quoting == csv.QUOTE_ALL]

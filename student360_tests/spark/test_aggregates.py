@@ -1,0 +1,62 @@
+"""Spark's figures are SQL's figures, to the last bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from dagster import DagsterInstance
+
+from student360.definitions import build_defs
+from student360.sample import District, write_district
+from student360.spark import java as java_module
+from student360.spark.java import JavaMissing, find_java
+from student360.spark.session import Spark
+from student360.spark.source import WarehouseReader
+from student360.warehouse.scripts import check_query, scripts
+from student360_tests.running import House
+
+Load = Callable[..., None]
+AGGREGATES = [script.name for script in scripts().values() if script.layer == "spark"]
+
+
+@pytest.mark.xdist_group("spark")
+def test_every_aggregate_equals_the_same_figures_in_sql(house: House, load: Load, java: Path) -> None:
+    write_district(house.data / "landing", District(students=150, days=45))
+    load()
+    with DagsterInstance.ephemeral() as instance:
+        assert build_defs().resolve_job_def("aggregates").execute_in_process(instance=instance).success
+    for name in AGGREGATES:
+        columns = [column.name for column in scripts()[name].columns]
+        spark = house.warehouse.frame(f"SELECT * FROM {name}")[columns]
+        sql = house.warehouse.frame(check_query(name))[columns]
+        assert len(spark) > 10
+        pd.testing.assert_frame_equal(
+            spark.sort_values(columns, ignore_index=True), sql.sort_values(columns, ignore_index=True), obj=name
+        )
+
+
+@pytest.mark.xdist_group("spark")
+def test_a_big_table_is_read_in_key_ranges_that_cover_it_once(
+    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_district(house.data / "landing", District(students=30, days=30, mess=False))
+    load()
+    monkeypatch.setattr("student360.spark.source.ROWS_PER_PARTITION", 100)
+    reader = WarehouseReader(house.warehouse.url, "fact_attendance", "date_key")
+    ranges = reader.partitions()
+    assert len(ranges) > 3
+    rows = [sum(batch.num_rows for batch in reader.read(part)) for part in ranges]
+    assert sum(rows) == house.warehouse.row_count("fact_attendance")
+    assert max(rows) < sum(rows)
+
+
+def test_without_java_the_spark_assets_say_in_one_line_what_to_install(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setattr(java_module, "java_version", lambda _: 0)
+    with pytest.raises(JavaMissing, match="install it"):
+        find_java()
+    with pytest.raises(JavaMissing, match="JAVA_HOME"):
+        Spark(master="local[2]").session()

@@ -1,0 +1,130 @@
+"""The house as Dagster sees it, and the commands of the README."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, AssetSpec
+
+from student360.contracts import contracts
+from student360.definitions import defs
+from student360.sample import District, write_district
+from student360.settings import PROJECT
+from student360.warehouse.scripts import scripts
+from student360_tests.running import House
+
+GROUPS = {"raw", "staging", "core", "marts", "spark"}
+
+
+def specs() -> list[AssetSpec]:
+    return list(defs.resolve_all_asset_specs())
+
+
+def run(house: House, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the environment that the tests run in."""
+    program = Path(sys.executable).parent / command[0]
+    environment = house.environment | {"STUDENT360_SETTLE_SECONDS": "0", "COLUMNS": "160"}
+    return subprocess.run(
+        [program, *command[1:]], capture_output=True, text=True, env=environment, cwd=PROJECT, check=False
+    )
+
+
+def test_every_asset_is_in_a_layer_and_says_what_it_is_whose_it_is_and_how_private() -> None:
+    for spec in specs():
+        assert spec.group_name in GROUPS, spec.key
+        assert spec.description, spec.key
+        assert spec.owners, spec.key
+        assert spec.kinds, spec.key
+        if spec.key != AssetKey("landing_files"):
+            assert spec.tags["student360/privacy"] in ("pii", "sensitive", "public"), spec.key
+            assert spec.metadata["dagster/table_name"], spec.key
+            if spec.group_name != "raw":
+                assert spec.metadata["dagster/column_schema"].columns, spec.key
+
+
+def test_every_feed_has_its_assets_and_every_sql_file_is_one() -> None:
+    keys = {spec.key.to_user_string() for spec in specs()}
+    for contract in contracts().values():
+        assert {contract.raw_asset, contract.staging_table, contract.loads} <= keys
+    assert {s.name for s in scripts().values() if s.layer != "ledger"} <= keys
+
+
+def test_facts_come_after_the_students_that_they_are_about() -> None:
+    graph = defs.resolve_asset_graph()
+    for contract in contracts().values():
+        if contract.loads.startswith("fact_"):
+            assert AssetKey("dim_students") in graph.get(AssetKey(contract.loads)).parent_keys
+
+
+def test_no_asset_falls_back_to_pickles() -> None:
+    for definition in defs.assets or []:
+        for output in getattr(getattr(definition, "op", None), "output_defs", []):
+            stores = output.io_manager_key in ("warehouse_io_manager", "claimed_files_io_manager")
+            assert stores or output.dagster_type.display_name in ("Any", "Nothing")
+
+
+def test_the_workspace_file_is_valid(house: House) -> None:
+    result = run(house, "dagster", "definitions", "validate", "-w", "workspace.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.xdist_group("spark")
+def test_materialize_everything_works_and_again_as_a_no_op(house: House, java: Path) -> None:
+    write_district(house.data / "landing", District(students=40, days=25))
+    command = ("dagster", "asset", "materialize", "--select", "*", "-m", "student360.definitions")
+    first = run(house, *command)
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert house.warehouse.row_count("v_student_risk_monitor") == 40
+    assert house.warehouse.row_count("agg_attendance_trend") > 0
+    files = house.warehouse.frame("SELECT * FROM ingest_file ORDER BY file_id")
+    versions = house.warehouse.frame("SELECT * FROM dim_students ORDER BY student_key")
+    second = run(house, *command)
+    assert second.returncode == 0, second.stderr[-3000:]
+    assert files.equals(house.warehouse.frame("SELECT * FROM ingest_file ORDER BY file_id"))
+    assert versions.equals(house.warehouse.frame("SELECT * FROM dim_students ORDER BY student_key"))
+    assert "Asset check" in second.stderr
+    assert " failed" not in "".join(line for line in second.stderr.splitlines() if "equals_facts" in line)
+
+
+@pytest.mark.xdist_group("spark")
+def test_the_demo_shows_the_result_and_again_says_that_nothing_changed(house: House, java: Path) -> None:
+    command = ("python", "-m", "student360", "demo", "--students", "40", "--days", "25")
+    first = run(house, *command)
+    assert first.returncode == 0, first.stdout + first.stderr
+    for expected in ("attendance_2025-10-03.csv", "Students per risk tier", "highest-risk", "(Spark)", "make dev"):
+        assert expected in first.stdout
+    assert "Nothing changed" not in first.stdout
+    second = run(house, *command)
+    assert "Nothing changed" in second.stdout
+    house.drop("students.csv", b"Student_ID,Full_Name\n")
+    third = run(house, *command)
+    assert third.returncode == 1
+    assert "does not mix" in third.stdout
+
+
+def test_status_works_on_an_empty_warehouse(house: House) -> None:
+    result = run(house, "python", "-m", "student360", "status")
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_data_dictionary_is_what_contracts_and_sql_say(house: House) -> None:
+    made = house.root / "dictionary.md"
+    assert run(house, "python", "-m", "student360", "data-dictionary", str(made)).returncode == 0
+    assert made.read_text() == (PROJECT / "docs" / "data-dictionary.md").read_text(), "run `make docs`"
+
+
+def test_the_lock_names_no_host_and_hashes_everything() -> None:
+    lock = (PROJECT / "requirements.lock").read_text()
+    assert "://" not in lock
+    pinned = [line for line in lock.splitlines() if "==" in line and not line.lstrip().startswith("#")]
+    assert len(pinned) > 50
+    assert all(line.rstrip().endswith("\\") for line in pinned)
+
+
+def test_importing_the_settings_touches_nothing(tmp_path: Path) -> None:
+    code = "import student360.settings; student360.settings.load_settings()"
+    environment = {**os.environ, "STUDENT360_DATA_DIR": str(tmp_path / "none")}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not (tmp_path / "none").exists()

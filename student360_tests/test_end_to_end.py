@@ -1,0 +1,95 @@
+"""The real daemon, the real sensor: files are dropped, the risk view appears, and nothing private leaks."""
+
+import json
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus
+
+from student360.sample import District, write_district
+from student360.spark.java import find_java
+from student360_tests.running import House, wait_until
+
+CANARIES = ("Zyx-Canary-7731", "canary-phone-5551234", "1999-12-31")
+ROSTER = (
+    "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\n"
+    + "".join(f"S{n:06},Student {n},2014-01-0{n % 9 + 1},Grade 3,555\n" for n in range(1, 51))
+    + f"S900000,{CANARIES[0]},{CANARIES[2]},Grade 3,{CANARIES[1]}\n"
+)
+BAD_ROSTER = f"Student_ID,Full_Name,Date_of_Birth,Grade_Level\nS1,{CANARIES[0]},{CANARIES[2]},Grade 3\n"
+BROKEN_ROSTER = ROSTER.replace("S900000,", f"{CANARIES[0]} {CANARIES[1]},")
+
+
+@pytest.mark.xdist_group("daemon")
+def test_files_dropped_before_and_after_start_reach_the_risk_view(house: House) -> None:
+    sample = house.root / "sample"
+    files = {path.name.split("_")[0]: path for path in write_district(sample, District(students=50, days=20))}
+    house.drop(files["attendance"].name, files["attendance"].read_bytes())
+    warehouse = house.warehouse
+
+    def status(name: str) -> str | None:
+        rows = warehouse.frame("SELECT status FROM ingest_file WHERE first_name = ?", (name,))
+        return rows["status"][0] if len(rows) else None
+
+    with house.daemon():
+        wait_until(lambda: status(files["attendance"].name) == "waiting", 90, "early facts held as waiting")
+        for feed in ("performance", "homework", "communication"):
+            house.drop(files[feed].name, files[feed].read_bytes())
+        house.drop("roster_2025-09-30.csv", BAD_ROSTER.encode())
+        wait_until(lambda: status("roster_2025-09-30.csv") == "quarantined", 90, "the bad roster in quarantine")
+        house.drop("roster_2025-10-01.csv", ROSTER.encode())
+        wait_until(lambda: status("roster_2025-10-01.csv") == "loaded", 90, "the roster loaded")
+        house.drop("roster_2025-10-02.csv", BROKEN_ROSTER.encode())
+        wait_until(lambda: status("roster_2025-10-02.csv") is not None, 90, "the broken roster")
+        wait_until(
+            lambda: warehouse.frame("SELECT SUM(rows_waiting) AS n FROM ingest_file")["n"][0] <= 20,
+            90,
+            "the waiting facts merged",
+        )
+        wait_until(lambda: not list((house.data / "work").iterdir()), 60, "the work folder empty")
+        view = "SELECT COUNT(*) AS n FROM v_student_risk_monitor WHERE days_recorded > 0"
+        wait_until(lambda: int(warehouse.frame(view)["n"][0]) == 50, 60, "the risk view")
+        if has_java():
+            spark = "SELECT COUNT(*) AS n FROM agg_attendance_trend"
+            wait_until(lambda: int(warehouse.frame(spark)["n"][0]) > 0, 240, "Spark by its own automation")
+    assert_runs_succeeded(house)
+    assert_files_are_shown(house)
+    assert_no_canary_outside(house)
+
+
+def has_java() -> bool:
+    try:
+        return bool(find_java())
+    except Exception:
+        return False
+
+
+def assert_runs_succeeded(house: House) -> None:
+    with DagsterInstance.from_config(str(house.dagster_home)) as instance:
+        runs = [run for run in instance.get_runs() if run.job_name == "ingest"]
+        assert runs
+        assert {run.status for run in runs} == {DagsterRunStatus.SUCCESS}
+
+
+def assert_files_are_shown(house: House) -> None:
+    """Each file is a partition of landing_files with its counts; a refused one says why."""
+    with DagsterInstance.from_config(str(house.dagster_home)) as instance:
+        partitions = instance.get_dynamic_partitions("landing_files")
+        records = instance.fetch_materializations(AssetKey("landing_files"), limit=100).records
+    shown = [record.asset_materialization for record in records if record.asset_materialization]
+    assert {event.partition for event in shown} == set(partitions)
+    assert len(partitions) == 7
+    refused = [event for event in shown if event.metadata["outcome"].value == "quarantined"]
+    assert any("emergency_contact" in str(event.metadata["reason"].value) for event in refused)
+
+
+def assert_no_canary_outside(house: House) -> None:
+    """Names, contacts and birth dates are in the warehouse and in the files, and nowhere else."""
+    allowed = {house.data}
+    places: list[Path] = [path for path in house.root.rglob("*") if path.is_file()]
+    searched = [path for path in places if not any(folder in path.parents for folder in allowed)]
+    assert any("event" in json.dumps(str(path)) or path.suffix == ".db" for path in searched)
+    for path in searched:
+        content = path.read_bytes()
+        for canary in CANARIES:
+            assert canary.encode() not in content, f"{canary} in {path.relative_to(house.root)}"

@@ -1,0 +1,130 @@
+"""The warehouse: all or nothing, one unit of work per step, private, and described to the last column."""
+
+import stat
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from student360.settings import load_settings
+from student360.warehouse.scripts import Script, scripts
+from student360.warehouse.transaction import WarehouseError
+from student360.warehouse.warehouse import Warehouse
+from student360_tests.running import House
+
+REJECT = {"file_id": 1, "line_no": 1, "column_name": "x", "reason_code": "r", "value": "Zyx-Canary", "reason": "r"}
+
+
+def fill(warehouse: Warehouse, rows: int = 3) -> None:
+    with warehouse.transaction() as tx:
+        tx.execute(
+            "INSERT INTO ingest_file (file_id, sha256, first_name, bytes, received_at, effective_date_key,"
+            " effective_from, status) VALUES (1, 'x', 'x', 0, 'x', 20260101, 'arrival', 'staged')"
+        )
+        tx.append("row_reject", pd.DataFrame([REJECT | {"line_no": n} for n in range(rows)]))
+
+
+def test_a_failed_transaction_leaves_nothing_behind(house: House) -> None:
+    with pytest.raises(RuntimeError), house.warehouse.transaction() as tx:
+        tx.execute("INSERT INTO setting (name, value) VALUES ('a', 'b')")
+        raise RuntimeError
+    assert house.warehouse.row_count("setting") == 0
+
+
+def test_a_bulk_load_that_fails_half_way_leaves_nothing_behind(house: House) -> None:
+    fill(house.warehouse)
+    with pytest.raises(WarehouseError), house.warehouse.transaction() as tx:
+        tx.append("row_reject", pd.DataFrame([REJECT | {"line_no": n} for n in (10, 11, 2)]))
+    assert house.warehouse.row_count("row_reject") == 3
+
+
+def test_a_transaction_inside_another_joins_it_even_through_another_copy_of_the_resource(house: House) -> None:
+    with pytest.raises(RuntimeError), house.warehouse.transaction():
+        with house.warehouse.transaction() as inner:
+            inner.execute("INSERT INTO setting (name, value) VALUES ('a', 'b')")
+        raise RuntimeError
+    assert house.warehouse.row_count("setting") == 0
+
+
+def test_two_writers_wait_for_each_other(house: House) -> None:
+    house.warehouse.prepare()
+
+    def write(writer: int) -> None:
+        for number in range(20):
+            with house.warehouse.transaction() as tx:
+                tx.execute("INSERT INTO setting (name, value) VALUES (?, 'x')", (f"{writer}-{number}",))
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert house.warehouse.row_count("setting") == 80
+
+
+def test_a_reader_sees_one_state_while_a_writer_works(house: House) -> None:
+    fill(house.warehouse)
+    with house.warehouse.reading() as reader:
+        before = reader.value("SELECT COUNT(*) FROM row_reject")
+        with house.warehouse.transaction() as writer:
+            writer.execute("DELETE FROM row_reject")
+        assert reader.value("SELECT COUNT(*) FROM row_reject") == before == 3
+    assert house.warehouse.row_count("row_reject") == 0
+
+
+def test_errors_never_quote_a_row(house: House) -> None:
+    fill(house.warehouse)
+    with pytest.raises(WarehouseError) as caught, house.warehouse.transaction() as tx:
+        tx.append("row_reject", pd.DataFrame([REJECT]))
+        tx.append("row_reject", pd.DataFrame([REJECT]))
+    assert "Canary" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_the_database_file_is_private(house: House) -> None:
+    fill(house.warehouse)
+    for path in house.data.glob("student360.db*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_an_unknown_database_is_named_in_the_error() -> None:
+    with pytest.raises(ValueError, match="STUDENT360_WAREHOUSE_URL"):
+        Warehouse(url="mysql://x").row_count("setting")
+
+
+@pytest.mark.parametrize("script", scripts().values(), ids=lambda script: script.name)
+def test_every_table_and_view_says_what_it_is_and_describes_each_column(house: House, script: Script) -> None:
+    assert len(script.description) > 20
+    with house.warehouse.reading() as tx:
+        actual = list(tx.columns(script.name))
+    assert [column.name for column in script.columns] == actual
+    assert all(
+        column.description and column.storage in ("text", "integer", "real", "date") for column in script.columns
+    )
+    if script.name == "v_student_risk_monitor":
+        assert {c.name for c in script.columns if c.privacy.value == "pii"} == {"full_name"}
+
+
+def test_changed_tables_are_refused_and_changed_views_made_anew(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.warehouse.prepare()
+    with house.warehouse.transaction() as tx:
+        tx.execute("UPDATE schema_object SET fingerprint = 'old' WHERE name = 'v_as_of'")
+    monkeypatch.setattr("student360.warehouse.warehouse._PREPARED", set())
+    house.warehouse.prepare()
+    with house.warehouse.transaction() as tx:
+        tx.execute("UPDATE schema_object SET fingerprint = 'old' WHERE name = 'fact_homework'")
+    monkeypatch.setattr("student360.warehouse.warehouse._PREPARED", set())
+    with pytest.raises(WarehouseError, match="fact_homework"):
+        house.warehouse.prepare()
+
+
+def test_settings_are_checked_and_name_the_variable(tmp_path: Path) -> None:
+    assert load_settings({"STUDENT360_DATA_DIR": str(tmp_path)}).landing == tmp_path / "landing"
+    with pytest.raises(ValueError, match="STUDENT360_SETTLE_SECONDS"):
+        load_settings({"STUDENT360_SETTLE_SECONDS": "soon"})
+    with pytest.raises(ValueError, match="STUDENT360_DATE_ORDER_HOMEWORK"):
+        load_settings({"STUDENT360_DATE_ORDER_HOMEWORK": "american"})
+    with pytest.raises(ValueError, match="STUDENT360_AS_OF_DATE"):
+        load_settings({"STUDENT360_AS_OF_DATE": "1 May"})
