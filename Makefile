@@ -54,7 +54,7 @@ java: $(READY)
 
 lock:
 	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header -q -o requirements.lock
+		--no-emit-index-url --no-emit-find-links --no-header --no-strip-extras -q -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
