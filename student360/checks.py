@@ -31,8 +31,9 @@ CODE_TABLES = {
 REJECTS_WARN_SHARE = 0.01
 FIXES = {
     "rows_conserved": "Do not load anything more; run `python -m student360 status` and report what it prints.",
-    "rejects_share": "See the table row_reject for line, column and reason; correct the rows and drop them again.",
+    "rejects_share": "See the view v_rejected_rows for line, column and reason; correct the rows and drop them again.",
     "unmapped_codes": "Add the codes to data/reference/{table}.csv and run the ingest job: history is healed.",
+    "rows_match_ledger": "The table was changed by hand, or is damaged. Restore the warehouse from its backup.",
     "keys_unique": "Rebuild the table; its primary key was dropped or the file is damaged.",
     "no_orphans": "A dimension lost rows. Restore the warehouse from its backup.",
     "fresh": "Ask the school for the export of this feed, or look into the quarantine folder.",
@@ -132,6 +133,7 @@ def _table_checks() -> Iterable[AssetChecksDefinition]:
             yield _keys_unique(script)
         if script.name.startswith("fact_"):
             yield _no_orphans(script)
+            yield _rows_match_ledger(script)
         if script.layer == "spark":
             yield _equals_facts(script)
     for contract in contracts().values():
@@ -162,6 +164,17 @@ def _no_orphans(script: Script) -> AssetChecksDefinition:
                 " WHERE s.student_key IS NULL"
             )
         return AssetCheckResult(passed=orphans == 0, metadata={"orphans": orphans})
+
+    return _check
+
+
+def _rows_match_ledger(script: Script) -> AssetChecksDefinition:
+    @asset_check(asset=script.name, name="rows_match_ledger", description=_fix("rows_match_ledger"))
+    def _check(warehouse: Warehouse) -> AssetCheckResult:
+        with warehouse.reading() as tx:
+            counted = tx.value(f"SELECT COUNT(*) FROM {script.name}")
+            expected = tx.value(script.row_count_query)
+        return AssetCheckResult(passed=counted == expected, metadata={"rows": counted, "in_the_ledger": expected})
 
     return _check
 

@@ -20,11 +20,10 @@ from student360.assets.staging import staging_asset
 from student360.automation import aggregates, ingest, nightly_quality, quality, spark_automation
 from student360.checks import table_checks
 from student360.contracts import contracts
-from student360.loading.io_manager import ClaimedFilesIOManager
+from student360.io_managers import ClaimedFilesIOManager, WarehouseIOManager
 from student360.sensors import landing_sensor
 from student360.settings import load_settings
 from student360.spark.session import Spark
-from student360.warehouse.io_manager import WarehouseIOManager
 from student360.warehouse.scripts import scripts
 from student360.warehouse.warehouse import Warehouse
 

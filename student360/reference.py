@@ -32,7 +32,7 @@ def read_reference(path: Path) -> pd.DataFrame:
     if path.stem.startswith("dim_") and path.stem != "dim_dates" and frame[key].duplicated().any():
         line = int(np.flatnonzero(frame[key].duplicated())[0]) + 2
         raise ReferenceProblem(f"{path.name}, line {line}: {key} stands twice")
-    return frame.astype("object").where(frame != "", None)
+    return frame.astype("object").replace({"": None})
 
 
 def reference_digest(script: Script, settings: Settings) -> str:

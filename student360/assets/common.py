@@ -13,13 +13,14 @@ from dagster import (
     AssetSpec,
     DynamicPartitionsDefinition,
     MetadataValue,
+    TableColumn,
     TableRecord,
+    TableSchema,
 )
 
 from student360.contracts import Privacy, contracts
 from student360.ingest.files import now
 from student360.warehouse import ledger
-from student360.warehouse.io_manager import column_schema
 from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.warehouse import Warehouse
 
@@ -49,6 +50,21 @@ def privacy_tags(script: Script) -> dict[str, str]:
     return {"student360/privacy": level.value} | ({"pii": ""} if level is Privacy.PII else {})
 
 
+def column_schema(name: str) -> TableSchema:
+    """Columns, types, descriptions and privacy tags of a table or view, for Dagster's catalog."""
+    return TableSchema(
+        columns=[
+            TableColumn(
+                name=column.name,
+                type=column.storage,
+                description=column.description,
+                tags={"privacy": column.privacy.value},
+            )
+            for column in scripts()[name].columns
+        ]
+    )
+
+
 def table_metadata(name: str) -> dict[str, Any]:
     """Definition metadata of a table's or view's asset."""
     return {"dagster/column_schema": column_schema(name), "dagster/table_name": name}
@@ -62,6 +78,8 @@ def upstream(script: Script) -> list[str]:
         mentioned |= {"dim_students"}
     if "data_extent" in mentioned:
         mentioned |= facts
+    if "row_reject" in mentioned:
+        mentioned |= {contract.staging_table for contract in contracts().values()}
     mentioned = frozenset(name for name in mentioned - {script.name} if scripts()[name].layer != "ledger")
     if script.layer == "core" and not script.name.startswith("fact_"):
         mentioned = frozenset(name for name in mentioned if not name.startswith("fact_"))

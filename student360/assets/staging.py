@@ -7,9 +7,8 @@ import warnings
 from collections.abc import Iterator
 
 import pandas as pd
-from dagster import AssetIn, AssetsDefinition, BetaWarning, asset
-from dagster_pandas import PandasColumn
-from dagster_pandas.validation import validate_constraints
+from dagster import AssetIn, AssetsDefinition, BetaWarning, DagsterType, asset, check_dagster_type
+from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 
 from student360.assets.common import ENGINE_KIND, OWNERS, privacy_tags, table_metadata
 from student360.contracts import Contract
@@ -17,33 +16,44 @@ from student360.loading.stage import ClaimedFiles
 from student360.warehouse.scripts import scripts
 
 
-def pandas_columns(contract: Contract) -> list[PandasColumn]:
-    """What dagster-pandas checks of every staged chunk: the columns, and that needed ones have no gaps."""
-    script = scripts()[contract.staging_table]
+class ContractBroken(Exception):
+    """A staged chunk is not what its contract promises: a fault of ours, never of the file."""
+
+
+def chunk_type(contract: Contract) -> DagsterType:
+    """The dagster-pandas type of a feed's staged chunks: its columns, and that needed ones have no gaps."""
     nullable = {column.stored_as for column in contract.columns if column.nullable}
     nullable |= {f"{column.name}_label" for column in contract.columns if column.nullable}
     nullable |= {column.name for column in contract.derived if column.nullable}
+    script = scripts()[contract.staging_table]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
-        return [PandasColumn.exists(column.name, non_nullable=column.name not in nullable) for column in script.columns]
+        columns = [PandasColumn.exists(c.name, non_nullable=c.name not in nullable) for c in script.columns]
+        return create_dagster_pandas_dataframe_type(f"{contract.staging_table}_chunk", columns=columns)
 
 
 class Conforming:
-    """Chunks of staging rows, each checked against its dagster-pandas type as it passes."""
+    """Chunks of staging rows, each checked against its dagster-pandas type as it passes.
 
-    def __init__(self, frames: ClaimedFiles, columns: list[PandasColumn]) -> None:
+    Raises ContractBroken, without the values that dagster-pandas would quote.
+    """
+
+    def __init__(self, frames: ClaimedFiles, chunk: DagsterType) -> None:
         self._frames = frames
-        self._columns = columns
+        self._chunk = chunk
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         for frame in self._frames:
-            validate_constraints(frame, pandas_columns=self._columns)
+            if not check_dagster_type(self._chunk, frame).success:
+                gaps = [str(name) for name in frame.columns if frame[name].isna().any()]
+                raise ContractBroken(f"{self._chunk.display_name}: columns {list(frame.columns)}, with gaps in {gaps}")
             yield frame
 
 
 def staging_asset(contract: Contract) -> AssetsDefinition:
     """The asset stg_<feed>: claimed files cleaned and typed by contract; refused rows are in row_reject."""
     script = scripts()[contract.staging_table]
+    chunk = chunk_type(contract)
 
     @asset(
         name=contract.staging_table,
@@ -57,6 +67,6 @@ def staging_asset(contract: Contract) -> AssetsDefinition:
         io_manager_key="warehouse_io_manager",
     )
     def _staging(files) -> Conforming:  # type: ignore[no-untyped-def]
-        return Conforming(files, pandas_columns(contract))
+        return Conforming(files, chunk)
 
     return _staging

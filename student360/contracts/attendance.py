@@ -1,6 +1,6 @@
 """Feed `attendance`: one row per student and day, or per student, day and subject or period."""
 
-from student360.contracts.model import Column, Contract, Kind, Privacy
+from student360.contracts.model import STUDENT_ID, Column, Contract, Kind, Privacy
 
 CONTRACT = Contract(
     feed="attendance",
@@ -9,12 +9,7 @@ CONTRACT = Contract(
     loads="fact_attendance",
     natural_key=("student_id", "date_key", "subject", "period"),
     columns=(
-        Column(
-            "student_id",
-            Kind.IDENTIFIER,
-            "The student's id in the source system, kept as text.",
-            aliases=("studentid", "student_number", "sis_id", "local_id"),
-        ),
+        STUDENT_ID,
         Column(
             "date",
             Kind.DAY,

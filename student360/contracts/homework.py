@@ -1,6 +1,6 @@
 """Feed `homework`: one row per student and assignment."""
 
-from student360.contracts.model import Column, Contract, Kind, Privacy
+from student360.contracts.model import STUDENT_ID, Column, Contract, Kind, Privacy
 
 CONTRACT = Contract(
     feed="homework",
@@ -10,12 +10,7 @@ CONTRACT = Contract(
     natural_key=("student_id", "subject", "assignment_name", "due_date_key"),
     fresh_within_days=31,
     columns=(
-        Column(
-            "student_id",
-            Kind.IDENTIFIER,
-            "The student's id in the source system, kept as text.",
-            aliases=("studentid", "student_number", "sis_id", "local_id"),
-        ),
+        STUDENT_ID,
         Column(
             "subject",
             Kind.LABEL,

@@ -71,6 +71,14 @@ class Column:
         return STORAGE.get(self.kind, "text")
 
 
+STUDENT_ID = Column(
+    "student_id",
+    Kind.IDENTIFIER,
+    "The student's id in the source system, kept as text.",
+    aliases=("studentid", "student_number", "sis_id", "local_id"),
+)
+
+
 @dataclass(frozen=True)
 class Derived:
     """A staging column that the contract's `derive` computes from the others."""

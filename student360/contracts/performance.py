@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from student360.contracts.model import Column, Contract, Derived, Kind, Privacy
+from student360.contracts.model import STUDENT_ID, Column, Contract, Derived, Kind, Privacy
 
 DEFAULT_MAX_SCORE = 100.0
 
@@ -55,12 +55,7 @@ CONTRACT = Contract(
     fresh_within_days=31,
     derive=judge_scores,
     columns=(
-        Column(
-            "student_id",
-            Kind.IDENTIFIER,
-            "The student's id in the source system, kept as text.",
-            aliases=("studentid", "student_number", "sis_id", "local_id"),
-        ),
+        STUDENT_ID,
         Column(
             "subject",
             Kind.LABEL,

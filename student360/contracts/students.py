@@ -1,6 +1,6 @@
 """Feed `students`: the roster. One row per student as of the export's effective date; loads dim_students."""
 
-from student360.contracts.model import Column, Contract, Kind, Privacy
+from student360.contracts.model import STUDENT_ID, Column, Contract, Kind, Privacy
 
 CONTRACT = Contract(
     feed="students",
@@ -10,12 +10,7 @@ CONTRACT = Contract(
     natural_key=("student_id", "effective_date_key"),
     fresh_within_days=31,
     columns=(
-        Column(
-            "student_id",
-            Kind.IDENTIFIER,
-            "The student's id in the source system, kept as text.",
-            aliases=("studentid", "student_number", "sis_id", "local_id"),
-        ),
+        STUDENT_ID,
         Column(
             "full_name",
             Kind.NAME,

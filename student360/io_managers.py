@@ -1,7 +1,8 @@
-"""The IO manager: how values travel between assets and the warehouse.
+"""The IO managers: how values travel between assets.
 
-Belongs here: pandas DataFrames (one, or an iterable of them so that memory does not grow) and Spark DataFrames in
-and out of the warehouse's tables. Does not belong here: SQL transformations; they ask the Warehouse themselves.
+Belongs here: claimed files to pandas chunks; pandas DataFrames (one, or an iterable of them so that memory does not
+grow) and Spark DataFrames in and out of the warehouse. Does not belong here: SQL transformations; they ask the
+Warehouse themselves.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,10 +15,11 @@ from dagster import (
     InputContext,
     OutputContext,
     ResourceDependency,
-    TableColumn,
-    TableSchema,
 )
 
+from student360.contracts import contracts
+from student360.loading.stage import ClaimedFiles
+from student360.settings import load_settings
 from student360.spark.session import Spark
 from student360.warehouse.scripts import scripts
 from student360.warehouse.warehouse import Warehouse
@@ -72,16 +74,14 @@ def _frames(obj: Any) -> Iterable[pd.DataFrame | pa.Table]:
     return frames
 
 
-def column_schema(name: str) -> TableSchema:
-    """Columns, types, descriptions and privacy tags of a table or view, for Dagster's catalog."""
-    return TableSchema(
-        columns=[
-            TableColumn(
-                name=column.name,
-                type=column.storage,
-                description=column.description,
-                tags={"privacy": column.privacy.value},
-            )
-            for column in scripts()[name].columns
-        ]
-    )
+class ClaimedFilesIOManager(ConfigurableIOManager):
+    """Hands on the claimed files of a raw asset as chunks of typed rows; the files themselves are the storage."""
+
+    warehouse: ResourceDependency[Warehouse]
+
+    def handle_output(self, context: OutputContext, obj: None) -> None:
+        """Nothing to store: the raw step has entered the files in the ledger."""
+
+    def load_input(self, context: InputContext) -> ClaimedFiles:
+        feed = context.asset_key.path[-1].removeprefix("raw_")
+        return ClaimedFiles(contracts()[feed], self.warehouse, load_settings(), context.step_context.run_id)

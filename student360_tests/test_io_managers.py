@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from dagster import AssetIn, AssetKey, asset, build_input_context, build_output_context, materialize
 
+from student360.io_managers import WarehouseIOManager
 from student360.spark.session import Spark
-from student360.warehouse.io_manager import WarehouseIOManager
 from student360_tests.running import House
 
 ROWS = pd.DataFrame({"grade_level": ["Grade 1", "Grade 2"], "risk_tier": ["HIGH", "WATCH"], "students": [3, 4]})
