@@ -1,0 +1,68 @@
+"""A contract is the whole truth about a feed: adding one, with its SQL, is adding a feed."""
+
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from student360.contracts import Contract, Kind, Privacy, contracts
+from student360.settings import PROJECT
+from student360.warehouse.scripts import scripts
+from student360_tests.running import House
+
+PROOF = """
+from student360.contracts import contracts
+from student360.settings import load_settings
+from student360.definitions import defs
+from student360_tests.running import House
+from student360_tests.conftest import run_pipeline
+from pathlib import Path
+import sys
+house = House(Path(sys.argv[1]))
+house.drop("students_2026-01-01.csv", b"Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\\nS1,A,,3,\\n")
+house.drop("clubs.csv", b"Student_ID,Club,Since\\nS1,Chess,2026-01-05\\nS2,Chess,2026-01-05\\nS1,Judo,soon\\n")
+run_pipeline(house, load_settings())
+row = house.warehouse.frame("SELECT * FROM ingest_file WHERE feed = 'clubs'").iloc[0]
+print(row["rows_read"], row["rows_loaded"], row["rows_rejected"], row["rows_waiting"])
+keys = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
+print({"raw_clubs", "stg_clubs", "fact_clubs"} <= keys)
+"""
+
+
+@pytest.mark.parametrize("contract", contracts().values(), ids=lambda contract: contract.feed)
+def test_a_contract_is_whole(contract: Contract) -> None:
+    names = [column.name for column in contract.columns]
+    assert len(set(names)) == len(names)
+    assert contract.loads in scripts()
+    assert set(contract.natural_key) <= set(contract.value_columns)
+    assert all(len(column.description) > 5 for column in contract.columns)
+    aliases = [alias for column in contract.columns for alias in column.aliases]
+    assert len(set(aliases)) == len(aliases)
+    for column in contract.columns:
+        if column.kind is Kind.NAME or any(word in column.name for word in ("birth", "contact", "email", "comment")):
+            assert column.privacy is Privacy.PII, column.name
+
+
+def test_the_page_on_adding_a_feed_is_true(house: House) -> None:
+    copy = house.root / "copy"
+    for part in ("student360", "student360_tests", "sql"):
+        shutil.copytree(PROJECT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT / "data" / "reference", copy / "data" / "reference")
+    page = (PROJECT / "docs" / "add-a-feed.md").read_text(encoding="utf-8")
+    write_block(page, "python", copy / "student360" / "contracts" / "clubs.py")
+    write_block(page, "sql", copy / "sql" / "core" / "fact_clubs.sql")
+    environment = house.environment | {"PYTHONPATH": str(copy), "STUDENT360_SETTLE_SECONDS": "0"}
+    command = [sys.executable, "-c", PROOF, str(house.root)]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=copy, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["3 1 1 1", "True"]
+
+
+def write_block(page: str, language: str, path: Path) -> None:
+    match = re.search(rf"^   ```{language}\n(.*?)^   ```$", page, re.MULTILINE | re.DOTALL)
+    assert match
+    path.write_text(textwrap.dedent(match[1]), encoding="utf-8")
