@@ -34,7 +34,7 @@ format: $(READY)
 	@$(BIN)/ruff format .
 
 docs: $(READY)
-	@$(BIN)/python -m student360 data-dictionary docs/data-dictionary.md
+	@$(BIN)/python -m student360 docs docs
 
 latency: $(READY)
 	@$(BIN)/python -m student360_tests.latency

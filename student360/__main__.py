@@ -1,10 +1,11 @@
-"""The command line: `python -m student360 demo | status | data-dictionary`.
+"""The command line: `python -m student360 demo | status | docs`.
 
 Belongs here: parsing arguments. Does not belong here: what the commands do.
 """
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -21,11 +22,12 @@ def main() -> int:
     demo = commands.add_parser("demo", help="a synthetic district through the whole pipeline")
     demo.add_argument("--students", type=int, default=1_000)
     demo.add_argument("--days", type=int, default=60)
-    commands.add_parser("status", help="files, risk tiers, reasons and trends")
-    dictionary = commands.add_parser("data-dictionary", help="write the data dictionary from contracts and SQL")
-    dictionary.add_argument("path", type=Path)
+    status = commands.add_parser("status", help="files, risk tiers, reasons and trends")
+    status.add_argument("--svg", type=Path, help="save what is printed as a picture too")
+    docs = commands.add_parser("docs", help="write the data dictionary and the asset graph")
+    docs.add_argument("folder", type=Path)
     chosen = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 160, record=bool(getattr(chosen, "svg", None)))
     if chosen.command == "demo":
         from student360.demo import run_demo
         from student360.sample import District
@@ -36,10 +38,17 @@ def main() -> int:
         from student360.warehouse.warehouse import Warehouse
 
         print_report(Warehouse(url=load_settings().warehouse_url), console)
+        if chosen.svg:
+            drawn = console.export_svg(title="Student 360")
+            chosen.svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
         return 0
+    from student360.asset_graph import asset_graph_svg
     from student360.data_dictionary import data_dictionary
+    from student360.definitions import defs
 
-    chosen.path.write_text(data_dictionary(), encoding="utf-8")
+    (chosen.folder / "images").mkdir(parents=True, exist_ok=True)
+    (chosen.folder / "data-dictionary.md").write_text(data_dictionary(), encoding="utf-8")
+    (chosen.folder / "images" / "asset-graph.svg").write_text(asset_graph_svg(defs), encoding="utf-8")
     return 0
 
 

@@ -6,7 +6,7 @@ file says, or how a feed is merged (`loading/merge.py`).
 
 from typing import Any
 
-from dagster import AssetCheckResult, AssetExecutionContext, AssetsDefinition, MaterializeResult, asset
+from dagster import AssetCheckResult, AssetExecutionContext, AssetsDefinition, DataVersion, MaterializeResult, asset
 
 from student360.assets.common import (
     ENGINE_KIND,
@@ -55,8 +55,9 @@ def sql_asset(script: Script) -> AssetsDefinition:
         else:
             merge_reference(warehouse, script, settings)
         with warehouse.reading() as tx:
-            metadata |= _figures(tx, script)
-        return MaterializeResult(metadata=metadata, check_results=checks)
+            figures = _figures(tx, script)
+            version = _data_version(tx, script, contract, settings)
+        return MaterializeResult(metadata=metadata | figures, check_results=checks, data_version=version)
 
     return _sql
 
@@ -85,6 +86,20 @@ def merge_reference(warehouse: Warehouse, script: Script, settings: Settings) ->
         if rules is not None:
             tx.create_temporary("reference", rules)
         tx.run(script, "merge")
+
+
+def _data_version(tx: Transaction, script: Script, contract: Contract | None, settings: Settings) -> DataVersion | None:
+    """What Dagster compares to tell whether something downstream is out of date; cheap, from ledger and rules."""
+    if contract is not None:
+        seen = tx.query(
+            "SELECT COUNT(*) AS files, SUM(rows_loaded) AS loaded, SUM(rows_updated) AS updated FROM ingest_file"
+            " WHERE feed = ? AND status IN ('loaded', 'waiting')",
+            (contract.feed,),
+        )[0]
+        return DataVersion("-".join(str(seen[name] or 0) for name in ("files", "loaded", "updated")))
+    if script.layer == "core":
+        return DataVersion(f"{reference_digest(script, settings)[:12]}-{tx.value(script.row_count_query)}")
+    return None
 
 
 def _figures(tx: Transaction, script: Script) -> dict[str, Any]:
