@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote_from_bytes, unquote
 
-TEMPORARY = (".part", ".tmp", ".partial", ".crdownload", ".filepart", ".swp")
+TEMPORARY = (".part", ".tmp", ".partial", ".crdownload", ".filepart", ".swp", "~")
+COMPANIONS = (".sha256", ".md5", ".ok", "thumbs.db", "desktop.ini")
 DATE_IN_NAME = re.compile(r"(?<!\d)(20\d{2})[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?!\d)")
 HASH_BLOCK = 2**20
 
@@ -38,22 +39,21 @@ class LandedFile:
 
 
 def landed_files(landing: Path) -> list[LandedFile]:
-    """All regular, visible, complete-looking CSV files below the landing folder, oldest name first.
+    """All regular, visible, complete-looking files below the landing folder that we may read, in order of name.
 
-    Hidden and temporary files, links, pipes and folders are passed over.
+    Hidden and temporary files, checksums, links, pipes and folders are passed over. A file that is no CSV is not:
+    it goes to quarantine with a reason, so that nobody waits for it in vain.
     """
     found: list[LandedFile] = []
     for entry in _entries(landing):
         name = entry.name.lower()
-        if name.startswith((".", "~")) or name.endswith((*TEMPORARY, "~")):
-            continue
-        if not name.endswith((".csv", ".txt", ".tsv")):
+        if name.startswith((".", "~")) or name.endswith((*TEMPORARY, *COMPANIONS)):
             continue
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        if stat.S_ISREG(status.st_mode):
+        if stat.S_ISREG(status.st_mode) and os.access(entry.path, os.R_OK):
             found.append(LandedFile(Path(entry.path), (status.st_size, status.st_mtime_ns, status.st_ino)))
     return sorted(found, key=lambda file: os.fsencode(file.path))
 

@@ -29,7 +29,7 @@ from student360.ingest.headers import recognise
 from student360.ingest.reader import first_line
 from student360.settings import Settings
 from student360.warehouse import ledger
-from student360.warehouse.warehouse import Transaction, Warehouse
+from student360.warehouse.warehouse import Warehouse
 
 HEADER_BYTES = 64 * 1024
 _FIRST_SEEN: dict[str, float] = {}
@@ -90,7 +90,7 @@ def receive(
     prepare_folders(settings)
     _enter(warehouse, contract, settings, run_id, _unentered(warehouse, settings))
     claimed = []
-    for file in ready_files(settings, contract.feed, tickets)[: settings.batch_files]:
+    for file in ready_files(settings, contract.feed, tickets):
         path = claim(file, settings.work)
         if path is not None:
             claimed.append(path)
@@ -101,7 +101,7 @@ def receive(
 def _feed_or_none(path: Path) -> str | None:
     try:
         return recognised_feed(path, path.name)
-    except FileNotFoundError:
+    except OSError:
         return ""
 
 
@@ -115,61 +115,75 @@ def _unentered(warehouse: Warehouse, settings: Settings) -> list[Path]:
     if not waiting:
         return []
     with warehouse.reading() as tx:
-        return [path for path in waiting if ledger.drop_status(tx, claim_id(path)) is None]
+        known = ledger.drops(tx)
+    return [path for path in waiting if claim_id(path) not in known]
 
 
 def _enter(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str, claimed: list[Path]) -> None:
     arrivals = []
     for path in claimed:
-        name = original_name(path)
-        feed = recognised_feed(path, name)
-        if feed not in (contract.feed, None):
+        try:
+            arrival = _arrival(path)
+        except FileNotFoundError:
             continue
-        sha256, size = content_hash(path)
-        received = now()
-        named = date_in_name(name)
-        arrivals.append(
-            ledger.Arrival(
-                claim_id=claim_id(path),
-                sha256=sha256,
-                feed=feed,
-                name=name,
-                size=size,
-                received_at=received,
-                effective_date_key=date_key(named or received.date()),
-                effective_from="name" if named else "arrival",
-            )
-        )
+        if arrival.feed in (contract.feed, None):
+            arrivals.append(arrival)
     if not arrivals:
         return
     with warehouse.transaction() as tx:
+        known = ledger.drops(tx)
         for arrival in arrivals:
-            if ledger.drop_status(tx, arrival.claim_id) is None:
+            if arrival.claim_id not in known:
                 ledger.enter(tx, arrival, run_id)
+
+
+def _arrival(path: Path) -> ledger.Arrival:
+    name = original_name(path)
+    sha256, size = content_hash(path)
+    received = now()
+    named = date_in_name(name)
+    return ledger.Arrival(
+        claim_id=claim_id(path),
+        sha256=sha256,
+        feed=recognised_feed(path, name),
+        name=name,
+        size=size,
+        received_at=received,
+        effective_date_key=date_key(named or received.date()),
+        effective_from="name" if named else "arrival",
+    )
 
 
 def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
     """Move every file in the work folder whose outcome is committed to where the ledger says it belongs.
 
-    A file that was written to after it was read goes back to landing: its new bytes are another content.
+    A file that was written to after it was read goes back to landing: its new bytes are another content. A file
+    that was moved by a run that died before it could note so is found by its claim.
     """
-    for path in _work_files(settings):
-        with warehouse.reading() as tx:
-            drop = ledger.drop_status(tx, claim_id(path))
-        if drop is None or drop["status"] not in ledger.FINAL:
-            continue
+    with warehouse.reading() as tx:
+        unarchived = {claim: drop for claim, drop in ledger.drops(tx, archived=False).items() if drop.is_final}
+    if not unarchived:
+        return
+    places: dict[str, Path] = {}
+    at_work = {claim_id(path): path for path in _work_files(settings)}
+    for key, drop in unarchived.items():
+        folder = settings.quarantine if drop.status == "quarantined" else settings.processed
+        if key in at_work:
+            place = _archived(at_work[key], drop, folder, settings)
+        else:
+            place = next(folder.rglob(f"*__{key}__*"), None)
+        if place is not None:
+            places[key] = place
+    with warehouse.transaction() as tx:
+        for key, place in places.items():
+            ledger.note_archived(tx, key, str(place.relative_to(settings.data_dir)), now().isoformat())
+
+
+def _archived(path: Path, drop: ledger.Drop, folder: Path, settings: Settings) -> Path | None:
+    try:
         sha256, _ = content_hash(path)
-        if sha256 != drop["sha256"]:
-            path.rename(settings.landing / f"{claim_id(path)}_{drop['feed'] or 'unknown'}.csv")
-            continue
-        folder = settings.quarantine if drop["status"] == "quarantined" else settings.processed
-        target = archive(path, folder, sha256, now())
-        with warehouse.transaction() as tx:
-            _note_archived(tx, claim_id(path), target.relative_to(settings.data_dir))
-
-
-def _note_archived(tx: Transaction, claim: str, path: Path) -> None:
-    tx.execute(
-        "UPDATE file_drop SET archived_path = ?, archived_at = ? WHERE claim_id = ?",
-        (str(path), now().isoformat(), claim),
-    )
+        if sha256 == drop.sha256:
+            return archive(path, folder, sha256, now())
+        return path.rename(settings.landing / f"{claim_id(path)}_{drop.feed or 'unknown'}.csv")
+    except FileNotFoundError:
+        return None

@@ -43,6 +43,19 @@ class LedgerFile:
     claim_id: str
 
 
+@dataclass(frozen=True)
+class Drop:
+    """What is known of the content of a claim."""
+
+    status: str
+    sha256: str
+    feed: str | None
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+
 def enter(tx: Transaction, arrival: Arrival, run_id: str) -> bool:
     """Enter a drop. Returns whether its content is new; a known content is recorded as a duplicate."""
     at = arrival.received_at.isoformat()
@@ -94,14 +107,19 @@ def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:
     return [LedgerFile(**row | {"received_at": datetime.fromisoformat(row["received_at"])}) for row in rows]
 
 
-def drop_status(tx: Transaction, claim_id: str) -> dict[str, str] | None:
-    """For a claim: status, sha256, feed and received_at of its content; None if it was never entered."""
+def drops(tx: Transaction, archived: bool | None = None) -> dict[str, Drop]:
+    """All drops by claim; with `archived` only those that are, or are not, in their last place."""
+    condition = {None: "", True: " WHERE d.archived_at IS NOT NULL", False: " WHERE d.archived_at IS NULL"}[archived]
     rows = tx.query(
-        "SELECT f.status, f.sha256, f.feed, d.dropped_at FROM file_drop AS d"
-        " JOIN ingest_file AS f ON f.file_id = d.file_id WHERE d.claim_id = ?",
-        (claim_id,),
+        "SELECT d.claim_id, f.status, f.sha256, f.feed FROM file_drop AS d"
+        f" JOIN ingest_file AS f ON f.file_id = d.file_id{condition}"
     )
-    return rows[0] if rows else None
+    return {row["claim_id"]: Drop(row["status"], row["sha256"], row["feed"]) for row in rows}
+
+
+def note_archived(tx: Transaction, claim_id: str, path: str, at: str) -> None:
+    """The file of a claim is in its last place."""
+    tx.execute("UPDATE file_drop SET archived_path = ?, archived_at = ? WHERE claim_id = ?", (path, at, claim_id))
 
 
 def setting_changed(tx: Transaction, name: str, value: str) -> bool:

@@ -155,8 +155,8 @@ def scripts() -> dict[str, Script]:
     found |= {script.name: script for script in map(staging_script, contracts().values())}
     names = frozenset(found)
     graph = {
-        name: set(re.findall(r"\w+", _code(script.sections["schema"]))) & names - {name}
-        for name, script in found.items()
+        name: sorted(set(re.findall(r"\w+", _code(found[name].sections["schema"]))) & names - {name})
+        for name in sorted(found)
     }
     return {name: found[name] for name in TopologicalSorter(graph).static_order()}
 

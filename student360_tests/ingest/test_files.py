@@ -23,14 +23,14 @@ WHEN = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def test_only_complete_looking_regular_files_are_seen(tmp_path: Path) -> None:
-    for name in ("b.csv", ".hidden.csv", "c.csv.part", "~lock.csv", "notes.md", "A.TSV"):
+    for name in ("b.csv", ".hidden.csv", "c.csv.part", "~lock.csv", "b.csv.sha256", "Thumbs.db", "A.xlsx"):
         (tmp_path / name).write_text("x")
     (tmp_path / "school").mkdir()
     (tmp_path / "school" / "a.csv").write_text("x")
     (tmp_path / "link.csv").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "folder.csv").mkdir()
-    assert [file.path.name for file in landed_files(tmp_path)] == ["A.TSV", "b.csv", "a.csv"]
+    assert [file.path.name for file in landed_files(tmp_path)] == ["A.xlsx", "b.csv", "a.csv"]
 
 
 def test_a_file_that_grows_is_not_steady(tmp_path: Path) -> None:

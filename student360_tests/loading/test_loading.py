@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from student360.contracts import contracts
+from student360.loading.receive import receive
 from student360.sample import District, write_district
-from student360.settings import load_settings
+from student360.settings import Settings, load_settings
 from student360.warehouse.ledger import file_table
 from student360.warehouse.scripts import scripts
 from student360.warehouse.transaction import Transaction
@@ -165,6 +166,7 @@ def test_two_rows_that_contradict_each_other_are_both_refused(house: House, load
     ("name", "content", "reason"),
     [
         ("holiday.csv", "a,b\n1,2\n", "unknown_dataset"),
+        ("attendance.xlsx", "PK\x03\x04 and so on", "binary"),
         ("attendance.csv", "Student_ID,Date\nS1,2026-01-05\n", "missing_column"),
         ("attendance.csv", "", "empty_file"),
         ("attendance.csv", ATTENDANCE.replace("2026-01-05", "soon"), "too_many_rejects"),
@@ -306,6 +308,35 @@ def test_a_load_that_dies_anywhere_and_runs_again_ends_the_same(
         for counts in ledger(house).values():
             assert counts[0] == sum(counts[1:])
     assert_same(results[0], results[1])
+
+
+def test_a_file_that_was_moved_by_a_run_that_died_is_found_by_its_claim(house: House, load: Load) -> None:
+    load({"students_2026-01-01.csv": STUDENTS})
+    with house.warehouse.transaction() as tx:
+        tx.execute("UPDATE file_drop SET archived_at = NULL, archived_path = NULL")
+    load()
+    path = house.warehouse.frame("SELECT archived_path FROM file_drop")["archived_path"][0]
+    assert (house.data / path).is_file()
+
+
+@pytest.mark.parametrize("written", ["before it is staged", "before it is archived"])
+def test_a_writer_that_keeps_the_file_open_across_the_claim_loses_nothing(
+    house: House, load: Load, settings: Settings, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    load({"students_2026-01-01.csv": STUDENTS})
+    house.drop("attendance_2026-01-05.csv", ATTENDANCE.encode())
+    receive(house.warehouse, settings, contracts()["attendance"], "test-run")
+    with next((house.data / "work").iterdir()).open("a") as late_writer:
+        if written == "before it is archived":
+            with monkeypatch.context() as patch:
+                patch.setattr("student360_tests.conftest.archive_finished", lambda *_: None)
+                load()
+            assert house.warehouse.row_count("fact_attendance") == 2
+        late_writer.write("S1,2026-01-06,Present\n")
+    load()
+    load()
+    assert house.warehouse.row_count("fact_attendance") == 3
+    assert not list((house.data / "landing").iterdir())
 
 
 def test_a_daily_file_for_a_feed_leaves_the_others_alone(house: House, load: Load) -> None:
