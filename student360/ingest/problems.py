@@ -40,6 +40,7 @@ FILE_REASONS = {
     "duplicate_column": "Two columns of the header mean the same.",
     "missing_column": "A column that we need is missing from the header.",
     "column_count": "All rows have more cells than the header.",
+    "our_fault": "A fault of ours, not of the file: it is kept safe and the other files went on. Please report this.",
     "vanished": "The file was removed from the work folder before it was loaded. Send it again.",
     "too_many_rejects": "Too many rows of this file could not be read, so nothing of it was loaded.",
 }

@@ -28,6 +28,16 @@ from student360.warehouse.ledger import LedgerFile
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 
+@dataclass
+class Progress:
+    """What has been counted of a file so far."""
+
+    read: int = 0
+    blank: int = 0
+    rejected: int = 0
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class ClaimedFiles:
     """The files of a feed that are entered in the ledger and not yet staged: what a raw asset hands on."""
@@ -47,16 +57,14 @@ class ClaimedFiles:
     def _rows_of(self, tx: Transaction, file: LedgerFile) -> Iterator[pd.DataFrame]:
         progress = Progress()
         try:
-            path = _work_path(self.settings, file)
-            _rename_content(tx, file, path)
-            with open_regular(path) as stream:
-                yield from _typed_chunks(tx, file, stream, self.contract, self.settings, progress)
+            yield from self._typed_rows(tx, file, progress)
             progress.rejected += _reject_conflicts(tx, file, self.contract)
             _guard_rejects(progress, self.settings)
         except BadFile as problem:
             tx.execute(f"DELETE FROM {self.contract.staging_table} WHERE file_id = ?", (file.file_id,))
             if problem.reason_code != "too_many_rejects":
                 progress.read = 0
+                tx.execute("DELETE FROM row_reject WHERE file_id = ?", (file.file_id,))
             ledger.quarantine(tx, file.file_id, problem, now().isoformat(), self.run_id, progress.read)
             return
         tx.execute(
@@ -72,15 +80,15 @@ class ClaimedFiles:
             ),
         )
 
-
-@dataclass
-class Progress:
-    """What has been counted of a file so far."""
-
-    read: int = 0
-    blank: int = 0
-    rejected: int = 0
-    warnings: tuple[str, ...] = ()
+    def _typed_rows(self, tx: Transaction, file: LedgerFile, progress: Progress) -> Iterator[pd.DataFrame]:
+        """The rows of a file. A fault in our own code stops this file, not the others, and quotes no value."""
+        try:
+            path = _work_path(self.settings, file)
+            _rename_content(tx, file, path)
+            with open_regular(path) as stream:
+                yield from _typed_chunks(tx, file, stream, self.contract, self.settings, progress)
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as fault:
+            raise BadFile("our_fault", f"({type(fault).__name__})") from None
 
 
 def _clear_last_batch(tx: Transaction, contract: Contract) -> None:

@@ -28,9 +28,8 @@ def _without_row_values() -> Iterator[None]:
     try:
         yield
     except adbc_driver_manager.Error as error:
-        first_line = str(error).splitlines()[0] if str(error) else ""
-        kept = first_line if "constraint failed" in first_line or "locked" in first_line else first_line[:200]
-        raise WarehouseError(f"{type(error).__name__}: {kept}") from None
+        first_line = str(error).partition("\n")[0]
+        raise WarehouseError(f"{type(error).__name__}: {first_line}") from None
 
 
 class Transaction:

@@ -310,6 +310,21 @@ def test_a_load_that_dies_anywhere_and_runs_again_ends_the_same(
     assert_same(results[0], results[1])
 
 
+def test_a_fault_of_ours_stops_one_file_and_quotes_no_value(
+    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(texts: pd.Series, order: object) -> None:
+        raise ValueError(f"cannot read {list(texts)}")
+
+    monkeypatch.setattr("student360.ingest.clean.parse_dates", faulty)
+    plain = "Student_ID,Subject,Exam_Score,Homework_Completion_%,Teacher_Comments\nS1,Math,70,100%,\n"
+    load({"attendance.csv": ATTENDANCE, "performance.csv": plain})
+    files = house.warehouse.frame("SELECT first_name, status, reason FROM ingest_file ORDER BY first_name")
+    assert files["status"].to_list() == ["quarantined", "waiting"]
+    assert "ValueError" in files["reason"][0]
+    assert "2026" not in files["reason"][0]
+
+
 def test_a_file_that_was_moved_by_a_run_that_died_is_found_by_its_claim(house: House, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
     with house.warehouse.transaction() as tx:
