@@ -4,14 +4,16 @@ Belongs here: reading and checking reference files. Does not belong here: mergin
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from student360.contracts import contracts
 from student360.ingest.dates import EARLIEST, LATEST
 from student360.settings import Settings
-from student360.warehouse.scripts import Script
+from student360.warehouse.scripts import Script, scripts
 
 FIRST_MONTH_OF_SCHOOL_YEAR = 7
 CALENDAR_COLUMNS = ("first_date", "last_date", "event", "name")
@@ -40,6 +42,21 @@ def reference_digest(script: Script, settings: Settings) -> str:
     path = settings.reference_dir / f"{script.name}.csv"
     rules = path.read_bytes() if path.exists() else b""
     return hashlib.sha256(rules + script.text.encode()).hexdigest()
+
+
+def stale_rules(known: Mapping[str, str], settings: Settings) -> list[str]:
+    """The tables of sql/core that no feed loads and whose rules changed since they were merged.
+
+    known: the warehouse's settings by name; `rules:<table>` is the digest that was merged last.
+    """
+    loaded = {contract.loads for contract in contracts().values()}
+    return [
+        script.name
+        for script in scripts().values()
+        if script.layer == "core"
+        and script.name not in loaded
+        and known.get(f"rules:{script.name}") != reference_digest(script, settings)
+    ]
 
 
 def reference_frame(name: str, settings: Settings) -> pd.DataFrame | None:

@@ -35,13 +35,17 @@ from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, Fi
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from student360.assets.common import LANDING_FILES
 from student360.assets.raw import ReceiveConfig
 from student360.automation import INGEST_GROUPS, ingest
 from student360.checks import load_check_keys
 from student360.contracts import contracts
 from student360.ingest.files import LandedFile, landed_files
 from student360.loading.receive import prepare_folders, recognised_feed
+from student360.reference import stale_rules
 from student360.settings import Settings, load_settings
+from student360.warehouse import ledger
+from student360.warehouse.warehouse import Warehouse
 
 LOOK_SECONDS = 20.0
 BUSY_LOOK_SECONDS = 0.25
@@ -225,7 +229,7 @@ def _request(
     feeds = set(contracts()) if finish_left_over else _feeds_of(batch)
     tickets = [file.ticket for file in batch]
     config = {contracts()[feed].raw_asset: ReceiveConfig(ready=tickets) for feed in sorted(feeds)}
-    assets = _assets_for(context, feeds)
+    assets = _assets_for(context, feeds, load_settings())
     return RunRequest(
         run_key=run_key,
         asset_selection=sorted(assets, key=str),
@@ -249,18 +253,19 @@ def _feeds_of(batch: list[LandedFile]) -> set[str]:
     return feeds or ({min(contracts())} if unknown else set())
 
 
-def _assets_for(context: SensorEvaluationContext, feeds: Collection[str]) -> set[AssetKey]:
-    """The raw assets of the feeds and all they lead to, and the rules, whose assets have no feed upstream.
+def _assets_for(context: SensorEvaluationContext, feeds: Collection[str], settings: Settings) -> set[AssetKey]:
+    """The raw assets of the feeds and all they lead to, and the rules that changed since they were merged.
 
     What other feeds load is left out, unless students came: facts may be waiting for them.
     """
     repository = context.repository_def
     if repository is None:
         raise RuntimeError("the landing sensor needs its repository")
-    graph = repository.asset_graph
     ingest_assets = AssetSelection.groups(*INGEST_GROUPS)
     raw = AssetSelection.assets(*(contracts()[feed].raw_asset for feed in sorted(feeds)))
-    rules = AssetSelection.groups("core") - AssetSelection.groups("raw").downstream()
     reached = (raw.downstream() & ingest_assets) if feeds else AssetSelection.groups("marts")
-    others = [c.loads for c in contracts().values() if c.feed not in feeds and "students" not in feeds]
-    return set((reached | rules).resolve(graph)) - {AssetKey("landing_files")} - {AssetKey(name) for name in others}
+    others = {c.loads for c in contracts().values() if c.feed not in feeds and "students" not in feeds}
+    with Warehouse(url=settings.warehouse_url).reading() as tx:
+        stale = stale_rules(ledger.settings(tx), settings)
+    without = {LANDING_FILES, *map(AssetKey, others)}
+    return (set(reached.resolve(repository.asset_graph)) - without) | set(map(AssetKey, stale))

@@ -1,6 +1,8 @@
 """The landing sensor asks for what is ready, once, and again when it was not done."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,23 @@ def test_changed_rules_alone_are_a_reason_to_run(house: House) -> None:
     assert {"risk_rules", "v_student_risk_monitor"} <= {key.to_user_string() for key in request.asset_selection or []}
     again, _ = tick(cursor)
     assert isinstance(again, SkipReason)
+
+
+def test_rules_that_are_loaded_are_left_out_and_an_edited_one_comes_back_alone(
+    house: House, load: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load({"students_2026-01-01.csv": "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\nS1,A,,3,\n"})
+    cursor = settled_cursor(house)
+    rules = house.root / "reference"
+    shutil.copytree(load_settings().reference_dir, rules)
+    with (rules / "dim_attendance_codes.csv").open("a") as file:
+        file.write("zoom,PRESENT,0,0,Online\n")
+    monkeypatch.setenv("STUDENT360_REFERENCE_DIR", str(rules))
+    request, _ = tick(cursor)
+    assert isinstance(request, RunRequest)
+    names = {key.to_user_string() for key in request.asset_selection or []}
+    assert {name for name in names if not name.startswith(("v_", "student_"))} == {"dim_attendance_codes"}
+    assert {"student_month", "v_student_risk_monitor"} <= names
 
 
 def test_a_file_gets_one_run_with_just_the_assets_that_it_feeds(house: House) -> None:

@@ -122,6 +122,11 @@ def note_archived(tx: Transaction, claim_id: str, path: str, at: str) -> None:
     tx.execute("UPDATE file_drop SET archived_path = ?, archived_at = ? WHERE claim_id = ?", (path, at, claim_id))
 
 
+def settings(tx: Transaction) -> dict[str, str]:
+    """All settings that views or later runs need, by name."""
+    return {row["name"]: row["value"] for row in tx.query("SELECT name, value FROM setting")}
+
+
 def setting_changed(tx: Transaction, name: str, value: str) -> bool:
     """Write a setting that views or later runs need. Returns whether it was another value before."""
     if tx.value("SELECT value FROM setting WHERE name = ?", (name,)) == value:
