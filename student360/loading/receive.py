@@ -161,7 +161,7 @@ def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
     that was moved by a run that died before it could note so is found by its claim.
     """
     with warehouse.reading() as tx:
-        unarchived = {claim: drop for claim, drop in ledger.drops(tx, archived=False).items() if drop.is_final}
+        unarchived = {claim: drop for claim, drop in ledger.drops(tx, only_unarchived=True).items() if drop.is_final}
     if not unarchived:
         return
     places: dict[str, Path] = {}

@@ -107,9 +107,9 @@ def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:
     return [LedgerFile(**row | {"received_at": datetime.fromisoformat(row["received_at"])}) for row in rows]
 
 
-def drops(tx: Transaction, archived: bool | None = None) -> dict[str, Drop]:
-    """All drops by claim; with `archived` only those that are, or are not, in their last place."""
-    condition = {None: "", True: " WHERE d.archived_at IS NOT NULL", False: " WHERE d.archived_at IS NULL"}[archived]
+def drops(tx: Transaction, only_unarchived: bool = False) -> dict[str, Drop]:
+    """All drops by claim, or only those that are not noted to be in their last place."""
+    condition = " WHERE d.archived_at IS NULL" if only_unarchived else ""
     rows = tx.query(
         "SELECT d.claim_id, f.status, f.sha256, f.feed FROM file_drop AS d"
         f" JOIN ingest_file AS f ON f.file_id = d.file_id{condition}"

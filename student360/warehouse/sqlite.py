@@ -20,7 +20,6 @@ FRAGMENTS = {
     "text": "TEXT",
     "real": "REAL",
     "date": "TEXT",
-    "temporary": "TEMPORARY",
 }
 BUSY_TIMEOUT_MS = 60_000
 SENTINELS = {"integer": "0", "real": "0.5", "text": "''", "date": "''"}
