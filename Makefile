@@ -45,6 +45,7 @@ $(READY): requirements.lock pyproject.toml setup.py dagster.yaml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@mkdir -p data/landing && chmod 700 data/landing
 	@mkdir -p -m 700 $(DAGSTER_HOME) && install -m 600 dagster.yaml $(DAGSTER_HOME)/dagster.yaml
 	@touch $@
 
