@@ -3,7 +3,6 @@
 Belongs here: `python -m student360 demo`. Does not belong here: anything that the product itself does.
 """
 
-import hashlib
 import logging
 import os
 import shutil
@@ -15,7 +14,7 @@ from dagster import DagsterInstance, InitLoggerContext, LoggerDefinition
 from rich.console import Console
 
 from student360.definitions import build_defs
-from student360.ingest.files import make_private
+from student360.ingest.files import content_hash, make_private
 from student360.report import print_report
 from student360.sample import District, write_district
 from student360.settings import Settings, load_settings
@@ -71,7 +70,7 @@ def land_sample(settings: Settings, warehouse: Warehouse, district: District) ->
     """
     making = settings.data_dir / "sample"
     files = write_district(making, district)
-    hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    hashes = {content_hash(path)[0] for path in files}
     known = set(warehouse.frame("SELECT sha256 FROM ingest_file").get("sha256", []))
     waiting = {path.name for path in settings.landing.glob("*.csv")} - {path.name for path in files}
     if known - hashes or waiting:

@@ -44,6 +44,14 @@ def reference_digest(script: Script, settings: Settings) -> str:
     return hashlib.sha256(rules + script.text.encode()).hexdigest()
 
 
+def rules_digest(settings: Settings) -> str:
+    """A hash of all reference files and of the settings that views know."""
+    digest = hashlib.sha256(f"{settings.rule_set}|{settings.as_of_date}".encode())
+    for path in sorted(settings.reference_dir.glob("*.csv")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def stale_rules(known: Mapping[str, str], settings: Settings) -> list[str]:
     """The tables of sql/core that no feed loads and whose rules changed since they were merged.
 

@@ -42,7 +42,7 @@ from student360.checks import load_check_keys
 from student360.contracts import contracts
 from student360.ingest.files import LandedFile, landed_files
 from student360.loading.receive import prepare_folders, recognised_feed
-from student360.reference import stale_rules
+from student360.reference import rules_digest, stale_rules
 from student360.settings import Settings, load_settings
 from student360.warehouse import ledger
 from student360.warehouse.warehouse import Warehouse
@@ -146,14 +146,6 @@ class Memory:
         return f"{batch}__attempt{self.attempt}"
 
 
-def rules_digest(settings: Settings) -> str:
-    """A hash of all reference files and of the settings that views know."""
-    digest = hashlib.sha256(f"{settings.rule_set}|{settings.as_of_date}".encode())
-    for path in sorted(settings.reference_dir.glob("*.csv")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def micro_batch(files: list[LandedFile], settings: Settings) -> list[LandedFile]:
     """As many files as one run takes: at least one, then up to the limits of number and size."""
     chosen: list[LandedFile] = []
@@ -206,7 +198,7 @@ def landing_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
                 if run_key is not None:
                     memory.rules = rules
                     context.update_cursor(memory.write())
-                    return _request(context, run_key, batch, bool(left_over))
+                    return _request(context, settings, run_key, batch, bool(left_over))
                 reason = "the last attempt did not finish the files; waiting before the next"
         remaining = deadline - time.monotonic()
         if remaining <= 0:
@@ -224,12 +216,12 @@ def _batch_hash(batch: list[LandedFile], left_over: list[str], rules: str) -> st
 
 
 def _request(
-    context: SensorEvaluationContext, run_key: str, batch: list[LandedFile], finish_left_over: bool
+    context: SensorEvaluationContext, settings: Settings, run_key: str, batch: list[LandedFile], finish_left_over: bool
 ) -> RunRequest:
     feeds = set(contracts()) if finish_left_over else _feeds_of(batch)
     tickets = [file.ticket for file in batch]
     config = {contracts()[feed].raw_asset: ReceiveConfig(ready=tickets) for feed in sorted(feeds)}
-    assets = _assets_for(context, feeds, load_settings())
+    assets = _assets_for(context, feeds, settings)
     return RunRequest(
         run_key=run_key,
         asset_selection=sorted(assets, key=str),

@@ -97,15 +97,7 @@ def files_metadata(warehouse: Warehouse, feed: str) -> Mapping[str, Any]:
 def report_files(context: AssetExecutionContext, warehouse: Warehouse, feed: str) -> None:
     """Show each file whose outcome is committed, once, as a materialisation of its landing_files partition."""
     with warehouse.reading() as tx:
-        unreported = {
-            row["claim_id"]
-            for row in tx.query(
-                "SELECT d.claim_id FROM file_drop AS d JOIN ingest_file AS f ON f.file_id = d.file_id"
-                " WHERE d.reported_at IS NULL AND (f.feed = ? OR f.feed IS NULL)"
-                " AND f.status IN ('loaded', 'waiting', 'quarantined')",
-                (feed,),
-            )
-        }
+        unreported = ledger.unreported(tx, feed)
     if not unreported:
         return
     table = ledger.file_table(warehouse, limit=10_000)
@@ -115,6 +107,4 @@ def report_files(context: AssetExecutionContext, warehouse: Warehouse, feed: str
         shown = {name: row[name] for name in (*ledger.COUNTS, "outcome", "reason")}
         context.log_event(AssetMaterialization(LANDING_FILES, partition=row["file"], metadata=shown))
     with warehouse.transaction() as tx:
-        at = now().isoformat()
-        for claim_id in unreported:
-            tx.execute("UPDATE file_drop SET reported_at = ? WHERE claim_id = ?", (at, claim_id))
+        ledger.note_reported(tx, unreported, now().isoformat())

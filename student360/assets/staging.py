@@ -13,7 +13,7 @@ from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 from student360.assets.common import ENGINE_KIND, OWNERS, privacy_tags, table_metadata
 from student360.contracts import Contract
 from student360.loading.stage import ClaimedFiles
-from student360.warehouse.scripts import scripts
+from student360.warehouse.scripts import LINEAGE, scripts
 
 
 class ContractBroken(Exception):
@@ -22,13 +22,11 @@ class ContractBroken(Exception):
 
 def chunk_type(contract: Contract) -> DagsterType:
     """The dagster-pandas type of a feed's staged chunks: its columns, and that needed ones have no gaps."""
-    nullable = {column.stored_as for column in contract.columns if column.nullable}
-    nullable |= {f"{column.name}_label" for column in contract.columns if column.nullable}
-    nullable |= {column.name for column in contract.derived if column.nullable}
-    script = scripts()[contract.staging_table]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
-        columns = [PandasColumn.exists(c.name, non_nullable=c.name not in nullable) for c in script.columns]
+        columns = [
+            PandasColumn.exists(c.name, non_nullable=not c.nullable) for c in (*contract.staging_columns, *LINEAGE)
+        ]
         return create_dagster_pandas_dataframe_type(f"{contract.staging_table}_chunk", columns=columns)
 
 

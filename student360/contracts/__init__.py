@@ -7,9 +7,9 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 
-from student360.contracts.model import Column, Contract, Derived, Kind, Privacy
+from student360.contracts.model import Column, Contract, Kind, Privacy, StagingColumn
 
-__all__ = ["Column", "Contract", "Derived", "Kind", "Privacy", "contracts"]
+__all__ = ["Column", "Contract", "StagingColumn", "Kind", "Privacy", "contracts"]
 
 
 @cache

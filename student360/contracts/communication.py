@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from student360.contracts.model import STUDENT_ID, Column, Contract, Derived, Kind, Privacy
+from student360.contracts.model import STUDENT_ID, Column, Contract, Kind, Privacy, StagingColumn
 
 
 def fingerprint_content(chunk: pd.DataFrame) -> pd.DataFrame:
@@ -46,5 +46,5 @@ CONTRACT = Contract(
             privacy=Privacy.PII,
         ),
     ),
-    derived=(Derived("content_hash", "integer", "Fingerprint of the message, so that two of a day stay two."),),
+    derived=(StagingColumn("content_hash", "integer", "Fingerprint of the message, so that two of a day stay two."),),
 )

@@ -80,8 +80,8 @@ STUDENT_ID = Column(
 
 
 @dataclass(frozen=True)
-class Derived:
-    """A staging column that the contract's `derive` computes from the others."""
+class StagingColumn:
+    """A column of a feed's staging table."""
 
     name: str
     storage: str
@@ -98,7 +98,7 @@ class Contract:
     loads: the table that its rows end in (the name of the file in sql/core).
     natural_key: staging columns that make a row unique within a file; empty where the source has none.
     told_apart_by_order_without: rows that lack this column are told apart by their order in the file.
-    derive: pure function over an accepted chunk, adds the `derived` columns.
+    derive: pure function over an accepted chunk, adds the `derived` columns, computed from the others.
     fresh_within_days: after so many days without a file the freshness check fails.
     """
 
@@ -109,7 +109,7 @@ class Contract:
     loads: str
     natural_key: tuple[str, ...] = ()
     told_apart_by_order_without: str | None = None
-    derived: tuple[Derived, ...] = ()
+    derived: tuple[StagingColumn, ...] = ()
     derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     fresh_within_days: int = 7
 
@@ -122,14 +122,23 @@ class Contract:
         return f"stg_{self.feed}"
 
     @property
+    def staging_columns(self) -> tuple[StagingColumn, ...]:
+        """The columns of the staging table that come from the file, derived ones included, without the lineage.
+
+        A LABEL has two: the key that it is matched by, and the label as written.
+        """
+        found: list[StagingColumn] = []
+        for c in self.columns:
+            found.append(StagingColumn(c.stored_as, c.storage, c.description, c.nullable, c.privacy))
+            if c.kind is Kind.LABEL:
+                as_written = f"{c.description} As written."
+                found.append(StagingColumn(f"{c.name}_label", "text", as_written, c.nullable, c.privacy))
+        return (*found, *self.derived)
+
+    @property
     def value_columns(self) -> tuple[str, ...]:
-        """Staging columns that come from the file, derived ones included, without the lineage."""
-        names: list[str] = []
-        for column in self.columns:
-            names.append(column.stored_as)
-            if column.kind is Kind.LABEL:
-                names.append(f"{column.name}_label")
-        return (*names, *(column.name for column in self.derived))
+        """The names of the staging columns."""
+        return tuple(column.name for column in self.staging_columns)
 
     def column(self, name: str) -> Column:
         """The column of that name. Raises KeyError."""

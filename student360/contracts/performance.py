@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from student360.contracts.model import STUDENT_ID, Column, Contract, Derived, Kind, Privacy
+from student360.contracts.model import STUDENT_ID, Column, Contract, Kind, Privacy, StagingColumn
 
 DEFAULT_MAX_SCORE = 100.0
 
@@ -124,9 +124,9 @@ CONTRACT = Contract(
         ),
     ),
     derived=(
-        Derived("percent_bp", "integer", "Score in basis points (10000 = 100 %); missing when flagged.", True),
-        Derived("quality_flag", "text", "ok, or why the score counts in no average."),
-        Derived("homework_bp", "integer", "Homework completion in basis points; missing when flagged.", True),
-        Derived("homework_flag", "text", "ok, or why the homework completion counts in no average."),
+        StagingColumn("percent_bp", "integer", "Score in basis points (10000 = 100 %); missing when flagged.", True),
+        StagingColumn("quality_flag", "text", "ok, or why the score counts in no average."),
+        StagingColumn("homework_bp", "integer", "Homework completion in basis points; missing when flagged.", True),
+        StagingColumn("homework_flag", "text", "ok, or why the homework completion counts in no average."),
     ),
 )

@@ -68,7 +68,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def steady_files(before: Mapping[str, Observation], now: list[LandedFile]) -> list[LandedFile]:
-    """Files whose size, mtime and inode are what they were in an earlier look, {ticketless path: observation}."""
+    """Files whose size, mtime and inode are what they were in an earlier look, by path."""
     return [file for file in now if before.get(os.fsdecode(file.path)) == file.observation]
 
 

@@ -247,10 +247,7 @@ class StrictCsv:
 
 
 def _structure(block: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of a block, and for each whether it lies inside quotes.
-
-    Raises BadFile(quote) for quotes that are neither around a cell nor doubled inside one.
-    """
+    """The bytes of a block, and for each whether it lies inside quotes (empty where there are no quotes)."""
     data = np.frombuffer(block, np.uint8)
     quotes = np.flatnonzero(data == QUOTE)
     if not len(quotes):

@@ -132,10 +132,8 @@ def _typed_chunks(
 ) -> Iterator[pd.DataFrame]:
     chunks, orders = _chunks_with_date_orders(stream, contract, settings)
     latest = file.received_at.date() + timedelta(days=1)
+    readings = {column.name: Reading(orders.get(column.name, DateOrder.UNKNOWN), latest) for column in contract.columns}
     for chunk in chunks:
-        readings = {
-            column.name: Reading(orders.get(column.name, DateOrder.UNKNOWN), latest) for column in contract.columns
-        }
         staged = stage_chunk(chunk, contract, readings)
         progress.read += chunk.rows_read
         progress.blank += chunk.rows_blank
@@ -152,13 +150,16 @@ def _chunks_with_date_orders(
 ) -> tuple[Iterator[Chunk], dict[str, DateOrder]]:
     """The chunks, and the order of day and month of each date column as proven by the whole file.
 
-    A file of one block is parsed once; a larger one a second time, because the proof may come late in it.
+    A file of one block is parsed once; a larger one a second time, because the proof may come late in it. Where a
+    setting says the order, there is nothing to prove.
     """
     reader = StrictCsv(stream, contract)
+    dates = [column.name for column in contract.columns if column.kind in (Kind.DAY, Kind.DATE)]
+    fixed = settings.date_order[contract.feed]
+    if fixed is not DateOrder.UNKNOWN:
+        return iter(reader), dict.fromkeys(dates, fixed)
     kept: list[Chunk] = []
-    proofs: dict[str, list[Evidence]] = {
-        column.name: [] for column in contract.columns if column.kind in (Kind.DAY, Kind.DATE)
-    }
+    proofs: dict[str, list[Evidence]] = {name: [] for name in dates}
     small = os.fstat(stream.fileno()).st_size <= BLOCK_BYTES
     for chunk in reader:
         for name, found in proofs.items():
@@ -166,10 +167,7 @@ def _chunks_with_date_orders(
                 found.append(evidence(pd.Series(chunk.cells[name].cat.categories, dtype="object")))
         if small:
             kept.append(chunk)
-    fixed = settings.date_order[contract.feed]
     orders = {name: reduce(or_, found, Evidence()).order for name, found in proofs.items()}
-    if fixed is not DateOrder.UNKNOWN:
-        orders = dict.fromkeys(orders, fixed)
     return (iter(kept) if small else iter(reader)), orders
 
 
@@ -181,8 +179,7 @@ def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract) -> 
     if not contract.natural_key:
         return 0
     table, key = contract.staging_table, ", ".join(contract.natural_key)
-    others = [name for name in contract.value_columns if name not in contract.natural_key]
-    distinct = ", ".join((*contract.natural_key, *others))
+    distinct = ", ".join(contract.value_columns)
     condition = "file_id = ?"
     if contract.told_apart_by_order_without:
         condition += f" AND {contract.told_apart_by_order_without} IS NOT NULL"

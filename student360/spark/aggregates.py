@@ -48,17 +48,8 @@ def score_trend(
     """Average score (percent 0-100) by school year, month, grade level and subject; flagged scores left out."""
     from pyspark.sql import functions as f
 
-    rows = (
-        fact_performance.where("percent_bp IS NOT NULL")
-        .join(_current(dim_students), "student_durable_key")
-        .join(f.broadcast(dim_subjects), "subject_key")
-        .join(f.broadcast(dim_dates), "date_key")
-    )
-    return (
-        rows.groupBy("school_year", "month_key", "grade_level", "subject")
-        .agg(f.count("*").alias("scores"), f.sum("percent_bp").alias("score_bp_sum"))
-        .withColumn("average_score", f.expr("cast(score_bp_sum as double) / (100.0D * cast(scores as double))"))
-    )
+    rows = _scores(fact_performance, dim_students, dim_subjects).join(f.broadcast(dim_dates), "date_key")
+    return _averaged(rows, "school_year", "month_key", "grade_level", "subject")
 
 
 def risk_tiers(v_student_risk_monitor: "DataFrame") -> "DataFrame":
@@ -74,16 +65,32 @@ def top_performers(fact_performance: "DataFrame", dim_students: "DataFrame", dim
     from pyspark.sql import Window
     from pyspark.sql import functions as f
 
-    averages = (
+    rows = _scores(fact_performance, dim_students, dim_subjects)
+    averages = _averaged(rows, "grade_level", "subject", "student_id")
+    best = Window.partitionBy("grade_level", "subject").orderBy(f.desc("average_score"), "student_id")
+    return averages.withColumn("rank", f.row_number().over(best).cast("long")).where(f"rank <= {TOP}")
+
+
+def _scores(fact_performance: "DataFrame", dim_students: "DataFrame", dim_subjects: "DataFrame") -> "DataFrame":
+    """The scores that count, with their student and subject."""
+    from pyspark.sql import functions as f
+
+    return (
         fact_performance.where("percent_bp IS NOT NULL")
         .join(_current(dim_students), "student_durable_key")
         .join(f.broadcast(dim_subjects), "subject_key")
-        .groupBy("grade_level", "subject", "student_id")
+    )
+
+
+def _averaged(scores: "DataFrame", *keys: str) -> "DataFrame":
+    """Number, sum (basis points) and average (percent 0-100) of the scores for each value of the keys."""
+    from pyspark.sql import functions as f
+
+    return (
+        scores.groupBy(*keys)
         .agg(f.count("*").alias("scores"), f.sum("percent_bp").alias("score_bp_sum"))
         .withColumn("average_score", f.expr("cast(score_bp_sum as double) / (100.0D * cast(scores as double))"))
     )
-    best = Window.partitionBy("grade_level", "subject").orderBy(f.desc("average_score"), "student_id")
-    return averages.withColumn("rank", f.row_number().over(best).cast("long")).where(f"rank <= {TOP}")
 
 
 def _current(dim_students: "DataFrame") -> "DataFrame":

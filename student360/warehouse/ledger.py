@@ -4,6 +4,7 @@ Belongs here: reading and writing ingest_file, file_drop and row_reject. Does no
 (`ingest/files.py`), the order of things (`loading/`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -120,6 +121,23 @@ def drops(tx: Transaction, only_unarchived: bool = False) -> dict[str, Drop]:
 def note_archived(tx: Transaction, claim_id: str, path: str, at: str) -> None:
     """The file of a claim is in its last place."""
     tx.execute("UPDATE file_drop SET archived_path = ?, archived_at = ? WHERE claim_id = ?", (path, at, claim_id))
+
+
+def unreported(tx: Transaction, feed: str) -> set[str]:
+    """Claims of a feed (and of files that nobody can tell) whose outcome is committed and not yet shown."""
+    rows = tx.query(
+        "SELECT d.claim_id FROM file_drop AS d JOIN ingest_file AS f ON f.file_id = d.file_id"
+        " WHERE d.reported_at IS NULL AND (f.feed = ? OR f.feed IS NULL)"
+        " AND f.status IN ('loaded', 'waiting', 'quarantined')",
+        (feed,),
+    )
+    return {row["claim_id"] for row in rows}
+
+
+def note_reported(tx: Transaction, claim_ids: Iterable[str], at: str) -> None:
+    """The outcome of some claims is shown in the landing_files asset."""
+    for claim_id in claim_ids:
+        tx.execute("UPDATE file_drop SET reported_at = ? WHERE claim_id = ?", (at, claim_id))
 
 
 def settings(tx: Transaction) -> dict[str, str]:

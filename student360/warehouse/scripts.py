@@ -14,15 +14,15 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from student360.contracts import Contract, Privacy, contracts
+from student360.contracts import Contract, Privacy, StagingColumn, contracts
 from student360.settings import SQL
 
 SECTION = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 STATEMENT_END = re.compile(r";[ \t]*(?:--[^\n]*)?$", re.MULTILINE)
 COLUMN_COMMENT = re.compile(r"^\s*(?P<code>[^-\n][^\n]*?)\s*,?\s*-- (?P<text>[^\n]+)$", re.MULTILINE)
 LINEAGE = (
-    ("file_id", "integer", "The file the row came from (ingest_file)."),
-    ("line_no", "integer", "The line of the file that the row begins on."),
+    StagingColumn("file_id", "integer", "The file the row came from (ingest_file).", privacy=Privacy.PUBLIC),
+    StagingColumn("line_no", "integer", "The line of the file that the row begins on.", privacy=Privacy.PUBLIC),
 )
 
 
@@ -108,9 +108,10 @@ class Script:
         key = self.primary_key[:1]
         return next((c.name for c in self.columns if (c.name,) == key and c.storage == "integer"), None)
 
-    def mentions(self, names: frozenset[str]) -> frozenset[str]:
-        """Which of the given tables and views its code speaks of, itself left out."""
-        return frozenset(set(re.findall(r"\w+", _code(self.text))) & names) - {self.name}
+    def mentions(self, names: frozenset[str], section: str | None = None) -> frozenset[str]:
+        """Which of the given tables and views its code (or that of a section) speaks of, itself left out."""
+        text = self.text if section is None else self.sections[section]
+        return names.intersection(re.findall(r"\w+", _code(text))) - {self.name}
 
 
 def _code(text: str) -> str:
@@ -119,21 +120,11 @@ def _code(text: str) -> str:
 
 def staging_script(contract: Contract) -> Script:
     """The staging table of a contract: DDL derived from the contract, never inferred from data."""
-    lines = []
-    for column in contract.columns:
-        lines.append((column.stored_as, column.storage, column.nullable, column.description, column.privacy))
-        if column.stored_as not in contract.value_columns:
-            raise ValueError(f"{contract.feed}.{column.name} is not a value column")
-        if f"{column.name}_label" in contract.value_columns:
-            lines.append(
-                (f"{column.name}_label", "text", column.nullable, f"{column.description} As written.", column.privacy)
-            )
-    lines += [(d.name, d.storage, d.nullable, d.description, d.privacy) for d in contract.derived]
-    lines += [(name, storage, False, text, Privacy.PUBLIC) for name, storage, text in LINEAGE]
+    columns = (*contract.staging_columns, *LINEAGE)
     body = "\n".join(
-        f"    {name} {{{storage}}}{'' if nullable else ' NOT NULL'}{',' if row < len(lines) - 1 else ''} "
-        f"-- {text} [{privacy}]"
-        for row, (name, storage, nullable, text, privacy) in enumerate(lines)
+        f"    {c.name} {{{c.storage}}}{'' if c.nullable else ' NOT NULL'}{',' if c is not columns[-1] else ''} "
+        f"-- {c.description} [{c.privacy}]"
+        for c in columns
     )
     name = contract.staging_table
     header = f"-- Typed rows of the {contract.feed} feed: the last batch, and all rows that wait for their student.\n"
@@ -154,10 +145,7 @@ def scripts() -> dict[str, Script]:
     }
     found |= {script.name: script for script in map(staging_script, contracts().values())}
     names = frozenset(found)
-    graph = {
-        name: sorted(set(re.findall(r"\w+", _code(found[name].sections["schema"]))) & names - {name})
-        for name in sorted(found)
-    }
+    graph = {name: sorted(found[name].mentions(names, "schema")) for name in sorted(found)}
     return {name: found[name] for name in TopologicalSorter(graph).static_order()}
 
 
