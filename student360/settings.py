@@ -11,6 +11,7 @@ from pathlib import Path
 
 from student360.contracts import contracts
 from student360.ingest.dates import DateOrder
+from student360.warehouse.urls import DEFAULT_SCHEMA, is_postgres, public_url
 
 PROJECT = Path(__file__).resolve().parent.parent
 SQL = PROJECT / "sql"
@@ -22,7 +23,9 @@ class Settings:
 
     data_dir: folder of landing, work, processed and quarantine (one file system).
     reference_dir: folder of the rules that an analyst edits.
-    warehouse_url: sqlite:///<path>; a SQLite file in data_dir by default.
+    warehouse_url: sqlite:///<path> (a file in data_dir by default) or postgresql://<user>@<host>/<database>. The
+        password of such a URL is left out here: it is looked up again when connecting.
+        STUDENT360_WAREHOUSE_SCHEMA names the schema that is ours (student360 by default); it travels in this URL.
     settle_seconds: how long a file must stay unchanged before it is taken, if no rename was seen.
     batch_files, batch_bytes: the most that one run takes.
     as_of_date: yyyy-mm-dd; the day the risk monitor looks from. Empty: the last day with data.
@@ -79,7 +82,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         data_dir=data_dir,
         reference_dir=Path(text("REFERENCE_DIR", str(PROJECT / "data" / "reference"))).resolve(),
-        warehouse_url=text("WAREHOUSE_URL", f"sqlite:///{data_dir / 'student360.db'}"),
+        warehouse_url=_warehouse_url(
+            text("WAREHOUSE_URL", f"sqlite:///{data_dir / 'student360.db'}"), text("WAREHOUSE_SCHEMA", DEFAULT_SCHEMA)
+        ),
         settle_seconds=number("SETTLE_SECONDS", 2.0),
         batch_files=int(number("BATCH_FILES", 200)),
         batch_bytes=int(number("BATCH_MEGABYTES", 500) * 2**20),
@@ -90,6 +95,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         max_rejects=int(number("MAX_REJECTS", 20)),
         spark_master=text("SPARK_MASTER", "local[*]"),
     )
+
+
+def _warehouse_url(url: str, schema: str) -> str:
+    return public_url(url, schema) if is_postgres(url) else url
 
 
 def _day(value: str) -> str:

@@ -14,21 +14,51 @@ from student360.loading.stage import ClaimedFiles
 from student360.settings import PROJECT, Settings, load_settings
 from student360.spark.java import JavaMissing, find_java
 from student360.warehouse.scripts import scripts
+from student360_tests.postgres import drop_schema, new_schema, server_url
 from student360_tests.running import House
 
+NewHouse = Callable[[str], House]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
 
 
+ENGINES = ("sqlite", "postgres")
+ON_SQLITE_ONLY = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every test that touches a warehouse runs on each engine, unless it says that the engine plays no part."""
+    return str(request.param)
+
+
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
-    """An installation in a temporary folder; the environment of the test points at it."""
-    house = House(tmp_path)
-    house.prepare()
-    for name, value in house.environment.items():
-        if name.startswith(("STUDENT360_", "DAGSTER_HOME")):
-            monkeypatch.setenv(name, value)
-    monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
-    return house
+def new_house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewHouse]:
+    """Makes installations on an engine; the environment of the test points at the newest."""
+    houses: list[House] = []
+
+    def _new_house(engine: str) -> House:
+        root = tmp_path_factory.mktemp("house")
+        house = House(root, server_url(), new_schema()) if engine == "postgres" else House(root)
+        house.prepare()
+        houses.append(house)
+        for name in [name for name in os.environ if name.startswith("STUDENT360_WAREHOUSE")]:
+            monkeypatch.delenv(name)
+        for name, value in house.environment.items():
+            if name.startswith(("STUDENT360_", "DAGSTER_HOME")):
+                monkeypatch.setenv(name, value)
+        monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
+        return house
+
+    yield _new_house
+    for house in houses:
+        if house.schema:
+            drop_schema(house.schema)
+
+
+@pytest.fixture
+def house(new_house: NewHouse, engine: str) -> House:
+    """An installation of its own; the environment of the test points at it."""
+    return new_house(engine)
 
 
 @pytest.fixture

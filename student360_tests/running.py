@@ -15,15 +15,21 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from student360.settings import PROJECT
+from student360.settings import PROJECT, load_settings
 from student360.warehouse.warehouse import Warehouse
 
 
 @dataclass
 class House:
-    """The folders of an installation and its warehouse."""
+    """The folders of an installation and its warehouse: SQLite in its own folder, or a schema of PostgreSQL."""
 
     root: Path
+    postgres_url: str = ""
+    schema: str = ""
+
+    @property
+    def engine(self) -> str:
+        return "postgres" if self.postgres_url else "sqlite"
 
     @property
     def data(self) -> Path:
@@ -39,11 +45,13 @@ class House:
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(url=f"sqlite:///{self.data / 'student360.db'}")
+        return Warehouse(url=load_settings(self.environment).warehouse_url)
 
     @property
     def environment(self) -> dict[str, str]:
         own = {"STUDENT360_DATA_DIR": str(self.data), "DAGSTER_HOME": str(self.dagster_home)}
+        if self.postgres_url:
+            own |= {"STUDENT360_WAREHOUSE_URL": self.postgres_url, "STUDENT360_WAREHOUSE_SCHEMA": self.schema}
         return {name: value for name, value in os.environ.items() if not name.startswith("STUDENT360_")} | own
 
     def prepare(self) -> None:

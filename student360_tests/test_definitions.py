@@ -13,6 +13,7 @@ from student360.definitions import defs
 from student360.sample import District, write_district
 from student360.settings import PROJECT
 from student360.warehouse.scripts import scripts
+from student360_tests.conftest import ON_SQLITE_ONLY
 from student360_tests.running import House
 
 GROUPS = {"raw", "staging", "core", "marts", "spark"}
@@ -65,11 +66,13 @@ def test_no_asset_falls_back_to_pickles() -> None:
             assert stores or output.dagster_type.display_name in ("Any", "Nothing")
 
 
+@ON_SQLITE_ONLY
 def test_the_workspace_file_is_valid(house: House) -> None:
     result = run(house, "dagster", "definitions", "validate", "-w", "workspace.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@ON_SQLITE_ONLY
 @pytest.mark.xdist_group("spark")
 def test_materialize_everything_works_and_again_as_a_no_op(house: House, java: Path) -> None:
     write_district(house.data / "landing", District(students=40, days=25))
@@ -109,6 +112,7 @@ def test_status_works_on_an_empty_warehouse(house: House) -> None:
     assert result.returncode == 0, result.stderr
 
 
+@ON_SQLITE_ONLY
 def test_the_data_dictionary_and_the_asset_graph_are_up_to_date(house: House) -> None:
     assert run(house, "python", "-m", "student360", "docs", str(house.root)).returncode == 0
     for page in ("data-dictionary.md", "images/asset-graph.svg"):

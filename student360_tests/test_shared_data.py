@@ -6,7 +6,7 @@ import pytest
 
 from student360.settings import load_settings
 from student360.warehouse.warehouse import Warehouse
-from student360_tests.conftest import run_pipeline
+from student360_tests.conftest import NewHouse, run_pipeline
 from student360_tests.loading.test_loading import assert_same, by_natural_key, ledger
 from student360_tests.running import House
 
@@ -54,16 +54,11 @@ def test_all_four_files_are_loaded_to_the_last_row(house: House, shared_data: Pa
 
 
 @pytest.mark.xdist_group("shared")
-def test_facts_before_students_give_the_same_warehouse(
-    tmp_path_factory: pytest.TempPathFactory, shared_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_facts_before_students_give_the_same_warehouse(new_house: NewHouse, engine: str, shared_data: Path) -> None:
     results = []
     orders: tuple[list[tuple[str, ...]], ...] = ([FILES], [FILES[1:], FILES[:1]])
     for batches in orders:
-        house = House(tmp_path_factory.mktemp("house"))
-        house.prepare()
-        monkeypatch.setenv("STUDENT360_DATA_DIR", str(house.data))
-        monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
+        house = new_house(engine)
         results.append(by_natural_key(loaded(house, shared_data, batches)))
         assert all(counts[5] == 0 for counts in ledger(house).values())
     assert_same(results[0], results[1])

@@ -1,6 +1,6 @@
 SELECT d.school_year, d.month_key, COALESCE(s.grade_level, '(not given)') AS grade_level, b.subject,
     COUNT(*) AS records, SUM(c.absent_share_pct) AS absent_pct_sum,
-    1.0 * (100 * COUNT(*) - SUM(c.absent_share_pct)) / COUNT(*) AS attendance_rate
+    CAST(100 * COUNT(*) - SUM(c.absent_share_pct) AS DOUBLE PRECISION) / COUNT(*) AS attendance_rate
 FROM fact_attendance AS f
 JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key AND c.absent_share_pct IS NOT NULL
 JOIN dim_students AS s ON s.student_durable_key = f.student_durable_key AND s.is_current = 1

@@ -5,7 +5,7 @@ FROM (
     ) AS rank
     FROM (
         SELECT COALESCE(s.grade_level, '(not given)') AS grade_level, b.subject, s.student_id, COUNT(*) AS scores,
-            SUM(f.percent_bp) AS score_bp_sum, 1.0 * SUM(f.percent_bp) / (100.0 * COUNT(*)) AS average_score
+            SUM(f.percent_bp) AS score_bp_sum, CAST(SUM(f.percent_bp) AS DOUBLE PRECISION) / (100 * COUNT(*)) AS average_score
         FROM fact_performance AS f
         JOIN dim_students AS s ON s.student_durable_key = f.student_durable_key AND s.is_current = 1
         JOIN dim_subjects AS b ON b.subject_key = f.subject_key

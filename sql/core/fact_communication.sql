@@ -5,7 +5,7 @@ CREATE TABLE fact_communication (
     student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
     date_key            {integer} NOT NULL REFERENCES dim_dates (date_key), -- The day of the message.
     message_type_key    {integer} NOT NULL REFERENCES dim_message_types (message_type_key), -- Its type.
-    content_hash        {integer} NOT NULL, -- Fingerprint of the text, so that two messages of a day stay two.
+    content_hash        {bigint} NOT NULL, -- Fingerprint of the text, so that two messages of a day stay two.
     message_content     {text}, -- The text. [pii]
     file_id             {integer} NOT NULL, -- The newest file that said so.
     line_no             {integer} NOT NULL, -- The line of that file.

@@ -7,7 +7,7 @@ CREATE TABLE ingest_file (
     sha256         {text} NOT NULL UNIQUE, -- The file's identity: the hash of its bytes.
     feed           {text}, -- The feed it belongs to; missing when nobody can tell.
     first_name     {text} NOT NULL, -- What it was called when it was first dropped. [sensitive]
-    bytes          {integer} NOT NULL, -- Its size.
+    bytes          {bigint} NOT NULL, -- Its size.
     received_at    {text} NOT NULL, -- When it was first seen (UTC).
     effective_date_key {integer} NOT NULL, -- The day from which its content is true, yyyymmdd.
     effective_from {text} NOT NULL, -- Where that day comes from: name or arrival.

@@ -9,12 +9,12 @@ SELECT
     m.school_year AS school_year, -- integer: School year, named by the year it ends in.
     m.month_key AS month_key, -- integer: Month, yyyymm.
     m.days_recorded AS days_recorded, -- integer: Days with attendance that could be understood.
-    m.absent_parts / 2520.0 AS days_absent, -- real: Days missed. [sensitive]
-    m.excused_parts / 2520.0 AS days_excused, -- real: Of these, excused. [sensitive]
+    CAST(m.absent_parts AS DOUBLE PRECISION) / 2520 AS days_absent, -- real: Days missed. [sensitive]
+    CAST(m.excused_parts AS DOUBLE PRECISION) / 2520 AS days_excused, -- real: Of these, excused. [sensitive]
     m.days_late AS days_late, -- integer: Days with a late arrival. [sensitive]
     m.days_unmapped AS days_unmapped, -- integer: Days whose codes nobody has explained.
     CASE WHEN m.days_recorded > 0 THEN
-        100.0 * (2520 * m.days_recorded - m.absent_parts) / (2520 * m.days_recorded)
+        CAST(100 * (2520 * m.days_recorded - m.absent_parts) AS DOUBLE PRECISION) / (2520 * m.days_recorded)
     END AS attendance_rate, -- real: Days present of days recorded, percent 0-100. [sensitive]
     CASE WHEN m.days_recorded > 0 AND 10 * m.absent_parts >= 2520 * m.days_recorded THEN 1 ELSE 0 END AS is_chronically_absent -- integer: 1 if 10 % or more was missed (Attendance Works). [sensitive]
 FROM student_month AS m

@@ -21,7 +21,7 @@ SELECT
     r.days_recorded AS days_recorded, -- integer: Days with attendance, this school year.
     r.days_absent AS days_absent, -- real: Days missed, this school year. [sensitive]
     (
-        SELECT SUM(m.excused_parts) / 2520.0 FROM student_month AS m
+        SELECT CAST(SUM(m.excused_parts) AS DOUBLE PRECISION) / 2520 FROM student_month AS m
         WHERE m.student_durable_key = r.student_durable_key AND m.school_year = o.school_year
     ) AS days_excused, -- real: Of these, excused. [sensitive]
     (

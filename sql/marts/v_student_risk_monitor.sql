@@ -39,8 +39,8 @@ scores AS (
         c.student_durable_key,
         SUM(CASE WHEN c.is_core = 1 AND c.scores > 0 THEN 1 ELSE 0 END) AS core_courses,
         SUM(CASE WHEN c.is_core = 1 AND c.scores > 0 AND c.score_bp_sum < p.minimum_bp * c.scores THEN 1 ELSE 0 END) AS failing,
-        SUM(c.scores) AS scores, SUM(c.score_bp_sum) AS score_bp_sum,
-        SUM(c.homework_values) AS homework_values, SUM(c.homework_bp_sum) AS homework_bp_sum
+        CAST(SUM(c.scores) AS BIGINT) AS scores, CAST(SUM(c.score_bp_sum) AS BIGINT) AS score_bp_sum,
+        CAST(SUM(c.homework_values) AS BIGINT) AS homework_values, CAST(SUM(c.homework_bp_sum) AS BIGINT) AS homework_bp_sum
     FROM course AS c
     CROSS JOIN pass_mark AS p
     GROUP BY c.student_durable_key
@@ -130,7 +130,7 @@ judged AS (
 worded AS (
     SELECT
         j.*,
-        1.0 * j.numerator * j.scale / j.denominator AS value,
+        CAST(j.numerator * j.scale AS DOUBLE PRECISION) / j.denominator AS value,
         CASE j.level WHEN 3 THEN 'SEVERE' WHEN 2 THEN 'RISK' WHEN 1 THEN 'WATCH' ELSE 'OK' END AS flag,
         CASE WHEN j.level > 0 THEN
             REPLACE(REPLACE(REPLACE(REPLACE(
@@ -197,8 +197,8 @@ SELECT
     t.attendance_rate AS attendance_rate, -- real: Days present of days recorded this school year, percent 0-100. [sensitive]
     COALESCE(t.attendance_flag, 'INSUFFICIENT_DATA') AS attendance_flag, -- text: OK, WATCH, RISK, SEVERE or INSUFFICIENT_DATA. [sensitive]
     COALESCE(a.days, 0) AS days_recorded, -- integer: Days with attendance that could be understood.
-    COALESCE(a.absent_parts, 0) / 2520.0 AS days_absent, -- real: Days missed, excused or not. [sensitive]
-    CASE WHEN a.days + a.days_unmapped > 0 THEN 100.0 * a.days / (a.days + a.days_unmapped) END AS attendance_coverage, -- real: Days understood of days sent, percent 0-100.
+    CAST(COALESCE(a.absent_parts, 0) AS DOUBLE PRECISION) / 2520 AS days_absent, -- real: Days missed, excused or not. [sensitive]
+    CASE WHEN a.days + a.days_unmapped > 0 THEN CAST(100 * a.days AS DOUBLE PRECISION) / (a.days + a.days_unmapped) END AS attendance_coverage, -- real: Days understood of days sent, percent 0-100.
     t.courses_failing AS courses_failing, -- integer: Core courses with an average below the pass mark. [sensitive]
     COALESCE(t.courses_flag, 'INSUFFICIENT_DATA') AS courses_flag, -- text: As attendance_flag. [sensitive]
     t.average_score AS average_score, -- real: Average of the scores that count, percent 0-100. [sensitive]
@@ -209,7 +209,7 @@ SELECT
     COALESCE(t.trend_flag, 'INSUFFICIENT_DATA') AS trend_flag, -- text: As attendance_flag. [sensitive]
     t.days_without_contact AS days_without_contact, -- integer: Days since a message between people. [sensitive]
     COALESCE(t.contact_flag, 'INSUFFICIENT_DATA') AS contact_flag, -- text: As attendance_flag. [sensitive]
-    100.0 * COALESCE(t.indicators_judged, 0) / x.indicators AS data_coverage, -- real: Indicators with enough data of all, percent 0-100.
+    CAST(100 * COALESCE(t.indicators_judged, 0) AS DOUBLE PRECISION) / x.indicators AS data_coverage, -- real: Indicators with enough data of all, percent 0-100.
     o.as_of_date AS known_until, -- date: The day up to which data is known.
     o.rule_set AS rule_set, -- text: The rules that were applied.
     s.student_durable_key AS student_durable_key -- integer: The student, for joining facts.

@@ -6,8 +6,8 @@ CREATE TABLE agg_attendance_trend (
     month_key       {integer} NOT NULL, -- Month, yyyymm.
     grade_level     {text} NOT NULL, -- Grade level of the students, as it is now.
     subject         {text} NOT NULL, -- The subject; All day for daily attendance.
-    records         {integer} NOT NULL, -- Attendance rows that count.
-    absent_pct_sum  {integer} NOT NULL, -- Sum of the shares missed, percent.
+    records         {bigint} NOT NULL, -- Attendance rows that count.
+    absent_pct_sum  {bigint} NOT NULL, -- Sum of the shares missed, percent.
     attendance_rate {real} NOT NULL, -- Percent 0-100.
     PRIMARY KEY (school_year, month_key, grade_level, subject)
 ) {keyed};

@@ -20,12 +20,13 @@ from dagster import (
 
 from student360.contracts import Privacy, contracts
 from student360.ingest.files import now
+from student360.settings import load_settings
 from student360.warehouse import ledger
 from student360.warehouse.scripts import Script, scripts
+from student360.warehouse.transaction import engine_for
 from student360.warehouse.warehouse import Warehouse
 
 OWNERS = ["team:district-data"]
-ENGINE_KIND = "sqlite"
 LANDING_FILES = AssetKey("landing_files")
 LANDING_PARTITIONS = DynamicPartitionsDefinition(name="landing_files")
 SHOWN_FILES = 50
@@ -41,6 +42,11 @@ landing_files = AssetSpec(
     kinds={"csv"},
     partitions_def=LANDING_PARTITIONS,
 )
+
+
+def engine_kind() -> str:
+    """The kind of database that holds the tables, for the asset graph: sqlite or postgres."""
+    return engine_for(load_settings().warehouse_url).name
 
 
 def privacy_tags(script: Script) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dagster import AssetIn, AssetsDefinition, asset
 
-from student360.assets.common import ENGINE_KIND, OWNERS, privacy_tags, table_metadata
+from student360.assets.common import OWNERS, engine_kind, privacy_tags, table_metadata
 from student360.automation import AFTER_EACH_LOAD
 from student360.spark import aggregates
 from student360.warehouse.scripts import Script
@@ -36,7 +36,7 @@ def spark_asset(script: Script) -> AssetsDefinition:
         description=script.description,
         ins=inputs,
         owners=OWNERS,
-        kinds={"spark", ENGINE_KIND},
+        kinds={"spark", engine_kind()},
         tags=privacy_tags(script),
         metadata=table_metadata(script.name),
         io_manager_key="warehouse_io_manager",

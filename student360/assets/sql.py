@@ -9,8 +9,8 @@ from typing import Any
 from dagster import AssetCheckResult, AssetExecutionContext, AssetsDefinition, DataVersion, MaterializeResult, asset
 
 from student360.assets.common import (
-    ENGINE_KIND,
     OWNERS,
+    engine_kind,
     files_metadata,
     privacy_tags,
     report_files,
@@ -39,7 +39,7 @@ def sql_asset(script: Script) -> AssetsDefinition:
         description=script.description,
         deps=upstream(script),
         owners=OWNERS,
-        kinds={"sql", ENGINE_KIND, "view" if script.is_view else "table"},
+        kinds={"sql", engine_kind(), "view" if script.is_view else "table"},
         tags=privacy_tags(script),
         metadata=table_metadata(script.name),
         check_specs=load_check_specs(contract) if contract else [],

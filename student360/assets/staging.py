@@ -10,7 +10,7 @@ import pandas as pd
 from dagster import AssetIn, AssetsDefinition, BetaWarning, DagsterType, asset, check_dagster_type
 from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 
-from student360.assets.common import ENGINE_KIND, OWNERS, privacy_tags, table_metadata
+from student360.assets.common import OWNERS, engine_kind, privacy_tags, table_metadata
 from student360.contracts import Contract
 from student360.loading.stage import ClaimedFiles
 from student360.warehouse.scripts import LINEAGE, scripts
@@ -59,7 +59,7 @@ def staging_asset(contract: Contract) -> AssetsDefinition:
         description=script.description,
         ins={"files": AssetIn(contract.raw_asset, input_manager_key="claimed_files_io_manager")},
         owners=OWNERS,
-        kinds={"pandas", ENGINE_KIND},
+        kinds={"pandas", engine_kind()},
         tags=privacy_tags(script),
         metadata={**table_metadata(script.name), "write_mode": "append"},
         io_manager_key="warehouse_io_manager",

@@ -46,5 +46,5 @@ CONTRACT = Contract(
             privacy=Privacy.PII,
         ),
     ),
-    derived=(StagingColumn("content_hash", "integer", "Fingerprint of the message, so that two of a day stay two."),),
+    derived=(StagingColumn("content_hash", "bigint", "Fingerprint of the message, so that two of a day stay two."),),
 )

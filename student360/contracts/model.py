@@ -67,7 +67,7 @@ class Column:
 
     @property
     def storage(self) -> str:
-        """Its engine-neutral type: text, integer, real or date."""
+        """Its engine-neutral type: text, integer, bigint, real or date."""
         return STORAGE.get(self.kind, "text")
 
 

@@ -13,7 +13,7 @@ from student360.ingest.clean import Reading, clean_values, label_key
 from student360.ingest.problems import CELL_REASONS
 from student360.ingest.reader import REJECT_COLUMNS, Chunk
 
-PANDAS_DTYPE = {"text": "string", "integer": "Int64", "real": "float64", "date": "datetime64[ns]"}
+PANDAS_DTYPE = {"text": "string", "integer": "Int64", "bigint": "Int64", "real": "float64", "date": "datetime64[ns]"}
 
 
 @dataclass

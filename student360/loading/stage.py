@@ -183,7 +183,7 @@ def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract) -> 
     condition = "file_id = ?"
     if contract.told_apart_by_order_without:
         condition += f" AND {contract.told_apart_by_order_without} IS NOT NULL"
-    tx.execute("DROP TABLE IF EXISTS temp.conflict")
+    tx.execute("DROP TABLE IF EXISTS conflict")
     tx.execute(
         f"CREATE TEMP TABLE conflict AS SELECT {key} FROM (SELECT DISTINCT {distinct} FROM {table} WHERE {condition})"
         f" GROUP BY {key} HAVING COUNT(*) > 1",

@@ -16,7 +16,7 @@ from student360.warehouse.transaction import begin_reading, engine_for, open_tra
 
 ROWS_PER_PARTITION = 500_000
 MOST_PARTITIONS = 64
-SPARK_TYPES = {"integer": "bigint", "real": "double", "text": "string", "date": "string"}
+SPARK_TYPES = {"integer": "bigint", "bigint": "bigint", "real": "double", "text": "string", "date": "string"}
 
 
 @dataclass

@@ -5,31 +5,44 @@ other engine does the same way (`warehouse.py`). The standard sqlite3 module mus
 the same process (sqlite.org/howtocorrupt: two copies of SQLite cancel each other's locks), so ADBC serves all.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import adbc_driver_manager
 import adbc_driver_sqlite.dbapi
 import pyarrow as pa
 
 from student360.ingest.files import make_private
+from student360.warehouse.errors import WarehouseError
+from student360.warehouse.scripts import Script
 
 FRAGMENTS = {
     "strict": "STRICT",
     "keyed": "STRICT, WITHOUT ROWID",
     "integer": "INTEGER",
+    "bigint": "INTEGER",
     "text": "TEXT",
     "real": "REAL",
     "date": "TEXT",
 }
-BUSY_TIMEOUT_MS = 60_000
-SENTINELS = {"integer": "0", "real": "0.5", "text": "''", "date": "''"}
+ARROW_TYPES = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "bigint": pa.int64(),
+    "real": pa.float64(),
+    "date": pa.date32(),
+}
+BUSY_TIMEOUT_MS = 10_000
+SENTINELS = {"integer": "0", "bigint": "0", "real": "0.5", "text": "''", "date": "''"}
 
 
 class SqliteEngine:
     """One SQLite file, in WAL mode, private to its owner."""
 
     name = "sqlite"
-    fragments = FRAGMENTS
+    fragments: Mapping[str, str] = FRAGMENTS
+    arrow_types: Mapping[str, pa.DataType] = ARROW_TYPES
     typing_rows = 1
 
     def __init__(self, url: str) -> None:
@@ -53,20 +66,35 @@ class SqliteEngine:
                 cursor.fetchall()
         return connection
 
-    def begin(self, cursor: Any) -> None:
-        """Open a writing transaction; waits for another writer. Deferred ones would fail at once instead."""
-        cursor.execute("BEGIN IMMEDIATE")
+    def begin_reading(self, cursor: Any) -> None:
+        """Open a transaction that sees one state of the warehouse and waits for nobody."""
+        cursor.execute("BEGIN")
 
-    def storable(self, table: pa.Table) -> pa.Table:
-        """A table in types that the driver can bind."""
-        return table
+    def begin_writing(self, cursor: Any, waiting: Callable[[], None]) -> None:
+        """Open a writing transaction; waits for another writer, and says so. A deferred one would fail at once."""
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except adbc_driver_manager.Error as error:
+                if "database is locked" not in str(error):
+                    raise
+                waiting()
+            else:
+                return
+
+    def make_home(self, cursor: Any) -> None:
+        """Nothing to make: the file is made by connecting."""
+
+    def bind(self, statement: str) -> str:
+        """A statement with its parameters marked as the driver wants them."""
+        return statement
 
     def columns(self, cursor: Any, table: str) -> dict[str, str]:
         """Names and declared types of a table's or view's columns, in order."""
         cursor.execute("SELECT name, type FROM pragma_table_info(?)", (table,))
         return dict(cursor.fetchall())
 
-    def typed_select(self, columns: dict[str, str], source: str) -> str:
+    def typed_select(self, columns: Mapping[str, str], source: str) -> str:
         """A SELECT whose first row makes the driver see each column's declared type.
 
         The driver infers types from the first rows it gets, and fails when a column that began with NULLs
@@ -74,3 +102,13 @@ class SqliteEngine:
         """
         sentinels = ", ".join(f"{SENTINELS[kind]} AS {name}" for name, kind in columns.items())
         return f"SELECT {sentinels} UNION ALL SELECT {', '.join(columns)} FROM {source}"
+
+    def refresh_statistics(self, cursor: Any, table: str) -> None:
+        """Nothing to do: the SQL files name the order of their joins where it matters."""
+
+    def describe(self, cursor: Any, scripts: Iterable[Script]) -> None:
+        """Nothing to do: SQLite keeps the text of each table with its comments."""
+
+    def explain(self, error: adbc_driver_manager.Error) -> WarehouseError:
+        """An error of the driver by its first line: SQLite names columns and constraints, never values."""
+        return WarehouseError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")

@@ -4,53 +4,98 @@ Belongs here: what runs on one connection, with errors that cannot quote a row. 
 (Spark's workers import this too), when a transaction is opened (`warehouse.py`), what only one engine does.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, Protocol
 
 import adbc_driver_manager
 import pandas as pd
 import pyarrow as pa
 
+from student360.warehouse.errors import WarehouseError, WarehouseUnavailable
+from student360.warehouse.postgres import PostgresEngine
 from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.sqlite import SqliteEngine
+from student360.warehouse.urls import is_postgres
 
-ARROW_TYPES = {"text": pa.string(), "integer": pa.int64(), "real": pa.float64(), "date": pa.date32()}
+TRAVELLING_TYPES = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "bigint": pa.int64(),
+    "real": pa.float64(),
+    "date": pa.string(),
+}
+log = logging.getLogger(__name__)
 
 
-class WarehouseError(Exception):
-    """A database error with its code and constraint, without the values of any row."""
+class Engine(Protocol):
+    """What a database must be able to do to be a warehouse."""
+
+    name: str
+    fragments: Mapping[str, str]
+    arrow_types: Mapping[str, pa.DataType]
+    typing_rows: int
+
+    def connect(self) -> Any: ...
+    def begin_reading(self, cursor: Any) -> None: ...
+    def begin_writing(self, cursor: Any, waiting: Callable[[], None]) -> None: ...
+    def make_home(self, cursor: Any) -> None: ...
+    def bind(self, statement: str) -> str: ...
+    def columns(self, cursor: Any, table: str) -> dict[str, str]: ...
+    def typed_select(self, columns: Mapping[str, str], source: str) -> str: ...
+    def refresh_statistics(self, cursor: Any, table: str) -> None: ...
+    def describe(self, cursor: Any, scripts: Iterable[Script]) -> None: ...
+    def explain(self, error: adbc_driver_manager.Error) -> WarehouseError: ...
+
+
+def engine_for(url: str) -> Engine:
+    """The engine that a warehouse URL names. Raises ValueError for one that we do not know."""
+    if url.startswith("sqlite:///"):
+        return SqliteEngine(url)
+    if is_postgres(url):
+        return PostgresEngine(url)
+    raise ValueError("STUDENT360_WAREHOUSE_URL must begin with sqlite:/// or postgresql://")
 
 
 @contextmanager
-def _without_row_values() -> Iterator[None]:
-    """Turn a driver's error into one that cannot quote a row: events and logs are read by more people."""
+def _cursor(engine: Engine, connection: Any) -> Iterator[Any]:
+    """A cursor whose errors cannot quote a row: events and logs are read by more people."""
     try:
-        yield
+        with connection.cursor() as cursor:
+            yield cursor
     except adbc_driver_manager.Error as error:
-        first_line = str(error).partition("\n")[0]
-        raise WarehouseError(f"{type(error).__name__}: {first_line}") from None
+        raise engine.explain(error) from None
 
 
 class Transaction:
     """A unit of work: everything in it becomes true at once, or nothing does."""
 
-    def __init__(self, engine: SqliteEngine, connection: Any) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, connection: Any) -> None:
+        self.engine = engine
         self._connection = connection
+
+    def cursor(self) -> AbstractContextManager[Any]:
+        """The driver's own cursor, for what an engine alone can do."""
+        return _cursor(self.engine, self._connection)
+
+    def _send(self, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
+        if parameters:
+            cursor.execute(self.engine.bind(statement), tuple(parameters))
+        else:
+            cursor.execute(statement)
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> None:
         """Run one statement."""
-        with _without_row_values(), self._connection.cursor() as cursor:
-            cursor.execute(statement, tuple(parameters) or None)
+        with self.cursor() as cursor:
+            self._send(cursor, statement, parameters)
             cursor.fetchall()
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Rows of a query as dictionaries."""
-        with _without_row_values(), self._connection.cursor() as cursor:
-            cursor.execute(statement, tuple(parameters) or None)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        """Rows of a query as dictionaries; days are ISO text on every engine."""
+        with self.cursor() as cursor:
+            self._send(cursor, statement, parameters)
+            return _days_as_text(cursor.fetch_arrow_table()).to_pylist()
 
     def value(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
         """The first column of the first row of a query; None if there is none."""
@@ -59,12 +104,12 @@ class Transaction:
 
     def columns(self, table: str) -> dict[str, str]:
         """Names and declared types of a table's or view's columns; empty if there is no such thing."""
-        with _without_row_values(), self._connection.cursor() as cursor:
-            return self._engine.columns(cursor, table)
+        with self.cursor() as cursor:
+            return self.engine.columns(cursor, table)
 
     def run(self, script: Script, section: str) -> None:
         """Run the statements of a section of a SQL file."""
-        for statement in script.statements(section, self._engine.fragments):
+        for statement in script.statements(section, self.engine.fragments):
             self.execute(statement)
 
     def append(self, table: str, rows: pd.DataFrame | pa.Table) -> int:
@@ -72,34 +117,45 @@ class Transaction:
         if not len(rows):
             return 0
         arrow = pa.Table.from_pandas(rows, preserve_index=False) if isinstance(rows, pd.DataFrame) else rows
-        arrow = self._engine.storable(_as_declared(arrow, scripts().get(table)))
-        with _without_row_values(), self._connection.cursor() as cursor:
+        arrow = _as_declared(arrow, scripts().get(table), self.engine.arrow_types)
+        with self.cursor() as cursor:
             cursor.adbc_ingest(table, arrow, mode="append")
         return len(rows)
 
     def create_temporary(self, table: str, rows: pd.DataFrame) -> None:
         """A table that only this transaction's connection sees, filled with the rows."""
         arrow = pa.Table.from_pandas(rows, preserve_index=False)
-        self.execute(f"DROP TABLE IF EXISTS temp.{table}")
-        with _without_row_values(), self._connection.cursor() as cursor:
-            cursor.adbc_ingest(table, self._engine.storable(arrow), mode="create", temporary=True)
+        self.execute(f"DROP TABLE IF EXISTS {table}")
+        with self.cursor() as cursor:
+            cursor.adbc_ingest(table, arrow, mode="create", temporary=True)
+
+    def refresh_statistics(self, table: str) -> None:
+        """Let the planner know that much of a table is new."""
+        with self.cursor() as cursor:
+            self.engine.refresh_statistics(cursor, table)
 
     def arrow_batches(self, source: str) -> Iterator[pa.RecordBatch]:
-        """Stream a table, a view, or '<table> WHERE ...' with its declared types, batch by batch."""
+        """Stream a table, a view, or '<table> WHERE ...' batch by batch: whole numbers 64 bits wide, days ISO text."""
         columns = {column.name: column.storage for column in scripts()[source.split(maxsplit=1)[0]].columns}
-        with _without_row_values(), self._connection.cursor() as cursor:
-            cursor.execute(self._engine.typed_select(columns, source))
-            skip = self._engine.typing_rows
+        wanted = pa.schema([(name, TRAVELLING_TYPES[storage]) for name, storage in columns.items()])
+        with self.cursor() as cursor:
+            cursor.execute(self.engine.typed_select(columns, source))
+            skip = self.engine.typing_rows
             for batch in cursor.fetch_record_batch():
-                yield batch.slice(skip)
+                yield batch.slice(skip).cast(wanted)
                 skip = 0
 
 
-def _as_declared(arrow: pa.Table, script: Script | None) -> pa.Table:
+def _days_as_text(rows: pa.Table) -> pa.Table:
+    text = (pa.field(f.name, pa.string()) if pa.types.is_date(f.type) else f for f in rows.schema)
+    return rows.cast(pa.schema(text))
+
+
+def _as_declared(arrow: pa.Table, script: Script | None, types: Mapping[str, pa.DataType]) -> pa.Table:
     """Cast to the declared types, so that an all-null or dictionary column lands as what it is."""
     if script is None or script.is_view:
         return arrow
-    declared = {column.name: ARROW_TYPES.get(column.storage) for column in script.columns}
+    declared = {column.name: types.get(column.storage) for column in script.columns}
     fields = []
     for field in arrow.schema:
         wanted = declared.get(field.name)
@@ -108,31 +164,32 @@ def _as_declared(arrow: pa.Table, script: Script | None) -> pa.Table:
     return arrow.cast(pa.schema(fields))
 
 
-def engine_for(url: str) -> SqliteEngine:
-    """The engine that a warehouse URL names. Raises ValueError for one that we do not know."""
-    if not url.startswith("sqlite:///"):
-        raise ValueError("STUDENT360_WAREHOUSE_URL must begin with sqlite:///")
-    return SqliteEngine(url)
-
-
-def begin_reading(cursor: Any) -> None:
+def begin_reading(engine: Engine, cursor: Any) -> None:
     """Open a transaction that sees one state of the warehouse and waits for nobody."""
-    cursor.execute("BEGIN")
+    engine.begin_reading(cursor)
+
+
+def begin_writing(engine: Engine, cursor: Any) -> None:
+    """Open a transaction that alone may write; waits for another writer as long as it takes."""
+    engine.begin_writing(cursor, lambda: log.info("waiting for another run that writes to the warehouse"))
 
 
 @contextmanager
-def open_transaction(engine: SqliteEngine, begin: Callable[[Any], None]) -> Iterator[Transaction]:
+def open_transaction(engine: Engine, begin: Callable[[Engine, Any], None]) -> Iterator[Transaction]:
     """A transaction on a connection of its own: committed at the end, rolled back by any exception."""
-    with _without_row_values():
+    try:
         connection = engine.connect()
+    except adbc_driver_manager.Error as error:
+        raise engine.explain(error) from None
     try:
         transaction = Transaction(engine, connection)
-        with _without_row_values(), connection.cursor() as cursor:
-            begin(cursor)
+        with transaction.cursor() as cursor:
+            begin(engine, cursor)
         try:
             yield transaction
         except BaseException:
-            transaction.execute("ROLLBACK")
+            with suppress(WarehouseUnavailable):
+                transaction.execute("ROLLBACK")
             raise
         transaction.execute("COMMIT")
     finally:

@@ -13,12 +13,13 @@ from typing import Any
 import pandas as pd
 from dagster import ConfigurableResource
 
+from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import Script, scripts
-from student360.warehouse.sqlite import SqliteEngine
 from student360.warehouse.transaction import (
+    Engine,
     Transaction,
-    WarehouseError,
     begin_reading,
+    begin_writing,
     engine_for,
     open_transaction,
 )
@@ -29,6 +30,7 @@ __all__ = ["Transaction", "Warehouse", "WarehouseError"]
 # Dagster gives every asset and IO manager a copy of the resource; these are shared by the copies.
 _OPEN = threading.local()
 _PREPARED: set[str] = set()
+DESCRIPTIONS = "(descriptions)"
 
 
 def _joinable() -> dict[str, Transaction]:
@@ -45,10 +47,10 @@ class Warehouse(ConfigurableResource):
     A transaction opened inside another of the same thread joins it, so that a step is one unit of work.
     """
 
-    url: str
+    url: str  # without a password: see postgres.py
 
     @property
-    def engine(self) -> SqliteEngine:
+    def engine(self) -> Engine:
         """The engine that the URL names."""
         return engine_for(self.url)
 
@@ -60,7 +62,7 @@ class Warehouse(ConfigurableResource):
             yield current
             return
         self.prepare()
-        with open_transaction(self.engine, self.engine.begin) as transaction:
+        with open_transaction(self.engine, begin_writing) as transaction:
             _joinable()[self.url] = transaction
             try:
                 yield transaction
@@ -93,12 +95,20 @@ class Warehouse(ConfigurableResource):
         if self.url in _PREPARED:
             return
         wanted = {name: _fingerprint(script) for name, script in scripts().items()}
+        wanted[DESCRIPTIONS] = _descriptions()
         with open_transaction(self.engine, begin_reading) as tx:
             known = _known_objects(tx)
         if known != wanted:
-            with open_transaction(self.engine, self.engine.begin) as tx:
+            with open_transaction(self.engine, begin_writing) as tx:
+                with tx.cursor() as cursor:
+                    tx.engine.make_home(cursor)
                 _migrate(tx, _known_objects(tx), wanted)
         _PREPARED.add(self.url)
+
+
+def _descriptions() -> str:
+    told = [(script.name, script.description, script.columns) for script in scripts().values()]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def _fingerprint(script: Script) -> str:
@@ -117,7 +127,7 @@ def _migrate(tx: Transaction, known: Mapping[str, str], wanted: Mapping[str, str
     if not known:
         tx.execute("CREATE TABLE IF NOT EXISTS schema_object (name TEXT PRIMARY KEY NOT NULL, fingerprint TEXT)")
     changed_tables = [
-        name for name in known if name in wanted and known[name] != wanted[name] and not everything[name].is_view
+        name for name in known if name in everything and known[name] != wanted[name] and not everything[name].is_view
     ]
     if changed_tables:
         raise WarehouseError(
@@ -130,5 +140,7 @@ def _migrate(tx: Transaction, known: Mapping[str, str], wanted: Mapping[str, str
     for name, script in everything.items():
         if script.is_view or name not in known:
             tx.run(script, "schema")
-        tx.execute("DELETE FROM schema_object WHERE name = ?", (name,))
-        tx.execute("INSERT INTO schema_object (name, fingerprint) VALUES (?, ?)", (name, wanted[name]))
+    with tx.cursor() as cursor:
+        tx.engine.describe(cursor, everything.values())
+    tx.execute("DELETE FROM schema_object")
+    tx.append("schema_object", pd.DataFrame({"name": list(wanted), "fingerprint": list(wanted.values())}))

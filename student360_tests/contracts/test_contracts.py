@@ -12,6 +12,7 @@ import pytest
 from student360.contracts import Contract, Kind, Privacy, contracts
 from student360.settings import PROJECT
 from student360.warehouse.scripts import scripts
+from student360_tests.conftest import ON_SQLITE_ONLY
 from student360_tests.running import House
 
 PROOF = """
@@ -47,6 +48,7 @@ def test_a_contract_is_whole(contract: Contract) -> None:
             assert column.privacy is Privacy.PII, column.name
 
 
+@ON_SQLITE_ONLY
 def test_the_page_on_adding_a_feed_is_true(house: House) -> None:
     copy = house.root / "copy"
     for part in ("student360", "student360_tests", "sql"):

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from student360.settings import load_settings
+from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import Script, scripts
-from student360.warehouse.transaction import WarehouseError
 from student360.warehouse.warehouse import Warehouse
+from student360_tests.conftest import NewHouse
 from student360_tests.running import House
 
 REJECT = {"file_id": 1, "line_no": 1, "column_name": "x", "reason_code": "r", "value": "Zyx-Canary", "reason": "r"}
@@ -83,7 +84,8 @@ def test_errors_never_quote_a_row(house: House) -> None:
     assert caught.value.__suppress_context__
 
 
-def test_the_database_file_is_private(house: House) -> None:
+def test_the_database_file_is_private(new_house: NewHouse) -> None:
+    house = new_house("sqlite")
     fill(house.warehouse)
     for path in house.data.glob("student360.db*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
@@ -101,7 +103,8 @@ def test_every_table_and_view_says_what_it_is_and_describes_each_column(house: H
         actual = list(tx.columns(script.name))
     assert [column.name for column in script.columns] == actual
     assert all(
-        column.description and column.storage in ("text", "integer", "real", "date") for column in script.columns
+        column.description and column.storage in ("text", "integer", "bigint", "real", "date")
+        for column in script.columns
     )
     if script.name == "v_student_risk_monitor":
         assert {c.name for c in script.columns if c.privacy.value == "pii"} == {"full_name"}
