@@ -1,4 +1,4 @@
-"""The command line: `python -m student360 demo | status | docs`.
+"""The command line: `python -m student360 demo | status | move | docs`.
 
 Belongs here: parsing arguments. Does not belong here: what the commands do.
 """
@@ -24,6 +24,8 @@ def main() -> int:
     demo.add_argument("--days", type=int, default=60)
     status = commands.add_parser("status", help="files, risk tiers, reasons and trends")
     status.add_argument("--svg", type=Path, help="save what is printed as a picture too")
+    move = commands.add_parser("move", help="copy a warehouse into the one of STUDENT360_WAREHOUSE_URL, and compare")
+    move.add_argument("source", metavar="FROM", help="sqlite:///<path> or postgresql://<user>@<host>/<database>")
     docs = commands.add_parser("docs", help="write the data dictionary and the asset graph")
     docs.add_argument("folder", type=Path)
     chosen = parser.parse_args()
@@ -41,6 +43,17 @@ def main() -> int:
         if chosen.svg:
             drawn = console.export_svg(title="Student 360")
             chosen.svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
+        return 0
+    if chosen.command == "move":
+        from student360.move import MoveProblem
+        from student360.move import move as move_house
+        from student360.warehouse.warehouse import Warehouse, WarehouseError
+
+        try:
+            move_house(chosen.source, Warehouse(url=load_settings().warehouse_url), console)
+        except (MoveProblem, WarehouseError) as problem:
+            console.print(f"[red]{problem}[/red]")
+            return 1
         return 0
     from student360.asset_graph import asset_graph_svg
     from student360.data_dictionary import data_dictionary

@@ -82,9 +82,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         data_dir=data_dir,
         reference_dir=Path(text("REFERENCE_DIR", str(PROJECT / "data" / "reference"))).resolve(),
-        warehouse_url=_warehouse_url(
-            text("WAREHOUSE_URL", f"sqlite:///{data_dir / 'student360.db'}"), text("WAREHOUSE_SCHEMA", DEFAULT_SCHEMA)
-        ),
+        warehouse_url=warehouse_url(text("WAREHOUSE_URL", f"sqlite:///{data_dir / 'student360.db'}"), values),
         settle_seconds=number("SETTLE_SECONDS", 2.0),
         batch_files=int(number("BATCH_FILES", 200)),
         batch_bytes=int(number("BATCH_MEGABYTES", 500) * 2**20),
@@ -97,7 +95,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def _warehouse_url(url: str, schema: str) -> str:
+def warehouse_url(url: str, environment: Mapping[str, str] | None = None) -> str:
+    """The URL of a warehouse as it travels: without password, with the schema that the environment names."""
+    values = os.environ if environment is None else environment
+    schema = values.get("STUDENT360_WAREHOUSE_SCHEMA", "").strip() or DEFAULT_SCHEMA
     return public_url(url, schema) if is_postgres(url) else url
 
 

@@ -31,6 +31,7 @@ __all__ = ["Transaction", "Warehouse", "WarehouseError"]
 _OPEN = threading.local()
 _PREPARED: set[str] = set()
 DESCRIPTIONS = "(descriptions)"
+MOVING = "(moving from)"
 
 
 def _joinable() -> dict[str, Transaction]:
@@ -105,6 +106,10 @@ class Warehouse(ConfigurableResource):
                 _migrate(tx, _known_objects(tx), wanted)
         _PREPARED.add(self.url)
 
+    def forget(self) -> None:
+        """Look at the tables and views again at the next use."""
+        _PREPARED.discard(self.url)
+
 
 def _descriptions() -> str:
     told = [(script.name, script.description, script.columns) for script in scripts().values()]
@@ -124,6 +129,10 @@ def _known_objects(tx: Transaction) -> dict[str, str]:
 
 def _migrate(tx: Transaction, known: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     everything = scripts()
+    if MOVING in known:
+        raise WarehouseError(
+            f"a move from {known[MOVING]} into this warehouse is not finished: run `python -m student360 move` again."
+        )
     if not known:
         tx.execute("CREATE TABLE IF NOT EXISTS schema_object (name TEXT PRIMARY KEY NOT NULL, fingerprint TEXT)")
     changed_tables = [
