@@ -14,7 +14,7 @@ from student360.loading.stage import ClaimedFiles
 from student360.settings import PROJECT, Settings, load_settings
 from student360.spark.java import JavaMissing, find_java
 from student360.warehouse.scripts import scripts
-from student360_tests.postgres import drop_schema, new_schema, server_url
+from student360_tests.postgres import drop_schema, make_schema, new_schema, server_url, server_version
 from student360_tests.running import House
 
 NewHouse = Callable[[str], House]
@@ -22,6 +22,7 @@ SHARED_DATA = PROJECT.parent / "shared" / "data"
 
 
 ENGINES = ("sqlite", "postgres")
+ON_POSTGRES_ONLY = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 ON_SQLITE_ONLY = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
@@ -40,11 +41,13 @@ def new_house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         root = tmp_path_factory.mktemp("house")
         house = House(root, server_url(), new_schema()) if engine == "postgres" else House(root)
         house.prepare()
+        if house.schema:
+            make_schema(house.dagster_schema)
         houses.append(house)
         for name in [name for name in os.environ if name.startswith("STUDENT360_WAREHOUSE")]:
             monkeypatch.delenv(name)
         for name, value in house.environment.items():
-            if name.startswith(("STUDENT360_", "DAGSTER_HOME")):
+            if name.startswith(("STUDENT360_", "DAGSTER_", "PG")):
                 monkeypatch.setenv(name, value)
         monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
         return house
@@ -53,6 +56,7 @@ def new_house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     for house in houses:
         if house.schema:
             drop_schema(house.schema)
+            drop_schema(house.dagster_schema)
 
 
 @pytest.fixture
@@ -76,6 +80,39 @@ def load(house: House) -> Callable[..., None]:
         run_pipeline(house, load_settings())
 
     return _load
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests each engine passed."""
+    counts = passed_per_engine(terminalreporter)
+    if any(counts.values()):
+        terminalreporter.write_line(
+            f"engines: sqlite {counts['sqlite']} passed, postgres {counts['postgres']} passed "
+            f"(PostgreSQL {server_version() if counts['postgres'] else 'did not run'})"
+        )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a whole run in which the PostgreSQL half did not run is a failed one, whatever the reason."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if (
+        reporter is None
+        or not os.environ.get("CI")
+        or session.config.option.keyword
+        or session.config.args_source.name == "ARGS"
+    ):
+        return
+    counts = passed_per_engine(reporter)
+    if counts["postgres"] < counts["sqlite"] / 2:
+        reporter.write_line(f"the PostgreSQL half of the tests did not run: {counts}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def passed_per_engine(reporter: pytest.TerminalReporter) -> dict[str, int]:
+    """How many tests passed on each engine."""
+    passed = [report.nodeid for report in reporter.stats.get("passed", [])]
+    return {engine: sum(f"[{engine}" in name for name in passed) for engine in ENGINES}
 
 
 def run_pipeline(house: House, settings: Settings) -> None:

@@ -28,6 +28,11 @@ def server_url() -> str:
     return str(embedded_server(folder).get_uri())
 
 
+def server_version() -> str:
+    """Its version, as it says."""
+    return str(ask("SELECT current_setting('server_version')")[0][0])
+
+
 def new_schema() -> str:
     """A name for a schema that nobody uses."""
     return f"t_{uuid4().hex[:16]}"
@@ -44,7 +49,11 @@ def ask(statement: str, url: str | None = None) -> list[tuple[Any, ...]]:
         return rows
 
 
+def make_schema(schema: str) -> None:
+    """An empty schema for what is not the product's: Dagster's own tables."""
+    ask(f"CREATE SCHEMA {schema}")
+
+
 def drop_schema(schema: str) -> None:
     """Remove a test's schema with all that is in it."""
-    ask("SET client_min_messages = warning")
     ask(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from student360.settings import PROJECT, load_settings
 from student360.warehouse.warehouse import Warehouse
 
@@ -30,6 +32,11 @@ class House:
     @property
     def engine(self) -> str:
         return "postgres" if self.postgres_url else "sqlite"
+
+    @property
+    def dagster_schema(self) -> str:
+        """Where Dagster's own tables are when it is on PostgreSQL too."""
+        return f"{self.schema}_dagster"
 
     @property
     def data(self) -> Path:
@@ -52,13 +59,15 @@ class House:
         own = {"STUDENT360_DATA_DIR": str(self.data), "DAGSTER_HOME": str(self.dagster_home)}
         if self.postgres_url:
             own |= {"STUDENT360_WAREHOUSE_URL": self.postgres_url, "STUDENT360_WAREHOUSE_SCHEMA": self.schema}
+            own |= dagster_storage(self.postgres_url, self.dagster_schema)
         return {name: value for name, value in os.environ.items() if not name.startswith("STUDENT360_")} | own
 
     def prepare(self) -> None:
         """Make the folders and the Dagster home."""
         for folder in (self.data / "landing", self.dagster_home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copy(PROJECT / "dagster.yaml", self.dagster_home / "dagster.yaml")
+        ready = "dagster.postgres.yaml" if self.postgres_url else "dagster.yaml"
+        shutil.copy(PROJECT / ready, self.dagster_home / "dagster.yaml")
 
     def drop(self, name: str, content: bytes) -> Path:
         """Put a file into landing the way that producers are told to: write aside, then rename."""
@@ -91,6 +100,21 @@ class House:
     def daemon(self) -> AbstractContextManager[None]:
         """The daemon with its own code server."""
         return self.running("dagster-daemon", "run", "-w", str(PROJECT / "workspace.yaml"))
+
+
+def dagster_storage(url: str, schema: str) -> dict[str, str]:
+    """The variables of dagster.postgres.yaml for a server, and libpq's own for its socket and a schema for the test."""
+    login = make_url(url)
+    socket = login.query.get("host")
+    return {
+        "DAGSTER_PG_HOST": login.host or "",
+        "DAGSTER_PG_PORT": str(login.port or 5432),
+        "DAGSTER_PG_DATABASE": login.database or "",
+        "DAGSTER_PG_USER": login.username or "",
+        "DAGSTER_PG_PASSWORD": login.password or "",
+        "PGOPTIONS": f"-c search_path={schema}",
+        **({"PGHOST": str(socket)} if socket else {}),
+    }
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str, every: float = 0.2) -> float:

@@ -9,8 +9,12 @@ import pandas as pd
 from student360.contracts import Contract
 from student360.ingest.files import now
 from student360.warehouse import ledger
+from student360.warehouse.ledger import LedgerFile
 from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
+
+BIG_LOAD_ROWS = 1_000
+BIG_LOAD_SHARE = 0.05
 
 
 def merge_feed(warehouse: Warehouse, contract: Contract, run_id: str) -> bool:
@@ -30,7 +34,18 @@ def merge_feed(warehouse: Warehouse, contract: Contract, run_id: str) -> bool:
                 tx.create_temporary("slice", pd.DataFrame([slice_]))
             _merge(tx, script, contract)
         _settle(tx, contract, run_id)
+        if _is_big(tx, script, contract, due):
+            tx.refresh_statistics(script.name)
     return True
+
+
+def _is_big(tx: Transaction, script: Script, contract: Contract, merged: list[LedgerFile]) -> bool:
+    """Whether so much of a table is new that the planner's picture of it is wrong."""
+    rows = tx.value(
+        "SELECT COALESCE(SUM(rows_loaded + rows_updated), 0) FROM ingest_file WHERE feed = ? AND file_id >= ?",
+        (contract.feed, merged[0].file_id),
+    )
+    return int(rows) >= max(BIG_LOAD_ROWS, BIG_LOAD_SHARE * int(tx.value(script.row_count_query)))
 
 
 def _merge(tx: Transaction, script: Script, contract: Contract) -> None:

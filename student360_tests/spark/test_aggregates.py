@@ -14,12 +14,14 @@ from student360.spark.java import JavaMissing, find_java
 from student360.spark.session import Spark
 from student360.spark.source import WarehouseReader
 from student360.warehouse.scripts import check_query, scripts
+from student360_tests.conftest import ON_SQLITE_ONLY
 from student360_tests.running import House
 
 Load = Callable[..., None]
 AGGREGATES = [script.name for script in scripts().values() if script.layer == "spark"]
 
 
+@ON_SQLITE_ONLY
 @pytest.mark.xdist_group("spark")
 def test_every_aggregate_equals_the_same_figures_in_sql(house: House, load: Load, java: Path) -> None:
     write_district(house.data / "landing", District(students=150, days=45))

@@ -1,0 +1,223 @@
+"""PostgreSQL as an operator meets it: clear words for what is wrong, no secrets told, restarts survived."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from dagster import DagsterInstance
+
+from student360.definitions import build_defs
+from student360.embedded_postgres import embedded_server
+from student360.sample import District, write_district
+from student360.settings import load_settings, warehouse_url
+from student360.warehouse import postgres
+from student360.warehouse.errors import WarehouseError, WarehouseUnavailable
+from student360.warehouse.scripts import scripts
+from student360.warehouse.transaction import Transaction
+from student360.warehouse.warehouse import Warehouse
+from student360_tests.conftest import ON_POSTGRES_ONLY
+from student360_tests.postgres import ask
+from student360_tests.running import House
+
+PASSWORD = "s3cret/p@ss word"
+QUOTED = "s3cret%2Fp%40ss%20word"
+
+
+class OwnServer:
+    """A server of a test's own, with passwords, that may be stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = embedded_server(folder)
+        self.url: str = self._server.get_uri()
+        self._socket = self.url.partition("?")[2]
+        ask(f"CREATE ROLE district LOGIN PASSWORD '{PASSWORD}'", self.url)
+        ask("CREATE ROLE visitor LOGIN PASSWORD 'visitor'", self.url)
+        ask("CREATE DATABASE student360 OWNER district", self.url)
+        ask("CREATE DATABASE western ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0 OWNER district", self.url)
+        (folder / "pg_hba.conf").write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+        self.control("reload")
+
+    def as_user(self, user: str, password: str = "", database: str = "student360") -> str:
+        return f"postgresql://{user}:{password}@/{database}?{self._socket}"
+
+    def control(self, *action: str) -> None:
+        """pg_ctl with an action."""
+        tool = self._server.bin_path / "pg_ctl"
+        options = ["-o", f"-h '' -k {self._server.pgdata}"] if action[0] == "restart" else []
+        command = [str(tool), "-D", str(self._server.pgdata), "-w", "-s", "-l", "/dev/null", *options, *action]
+        user = self._server.system_user
+        subprocess.run(["runuser", "-u", user, "--", *command] if user else command, check=True)
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+    """Started once for this module, in a short path: sockets have a limit."""
+    folder = Path(tempfile.mkdtemp(prefix="student360-own-"))
+    folder.chmod(0o711)
+    try:
+        yield OwnServer(folder / "pg")
+    finally:
+        subprocess.run(["pkill", "-INT", "-f", f"postgres -D {folder}"], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+pytestmark = pytest.mark.xdist_group("own_server")
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "database", "words"),
+    [
+        ("district", f"{QUOTED}wrong", "student360", "wrong password"),
+        ("nobody", "", "student360", "wrong password|no such database user"),
+        ("district", QUOTED, "nowhere", "no such database. Create it"),
+        ("visitor", "visitor", "student360", "may not do this. Grant it CREATE"),
+        ("district", QUOTED, "western", "encoding is LATIN1; names need UTF8"),
+    ],
+)
+def test_each_way_to_be_refused_is_told_in_words_with_what_to_do(
+    own_server: OwnServer, monkeypatch: pytest.MonkeyPatch, user: str, password: str, database: str, words: str
+) -> None:
+    url = own_server.as_user(user, password, database)
+    monkeypatch.setenv("STUDENT360_WAREHOUSE_URL", url)
+    with pytest.raises(WarehouseError, match=words) as caught:
+        Warehouse(url=load_settings().warehouse_url).prepare()
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_server_that_is_down_is_waited_for_a_little_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "PATIENCE_SECONDS", 0.0)
+    with pytest.raises(WarehouseUnavailable, match=r"district@127.0.0.1:1/student360: the server is down"):
+        Warehouse(url=warehouse_url("postgresql://district@127.0.0.1:1/student360")).prepare()
+
+
+def test_a_server_that_is_too_old_is_refused(own_server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "OLDEST_VERSION", 99)
+    monkeypatch.setenv("STUDENT360_WAREHOUSE_SCHEMA", "older")
+    with pytest.raises(WarehouseError, match="too old: 99 or newer is needed"):
+        Warehouse(url=warehouse_url(own_server.url)).prepare()
+
+
+def test_a_schema_name_is_a_plain_name() -> None:
+    url = warehouse_url("postgresql:///x", {"STUDENT360_WAREHOUSE_SCHEMA": "a; DROP"})
+    with pytest.raises(WarehouseError, match="STUDENT360_WAREHOUSE_SCHEMA"):
+        Warehouse(url=url).prepare()
+
+
+@pytest.mark.parametrize("means", ["in the URL", "as a parameter", "PGPASSWORD", "a password file"])
+def test_the_password_is_used_and_shown_nowhere(
+    own_server: OwnServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, means: str
+) -> None:
+    urls = {
+        "in the URL": own_server.as_user("district", QUOTED),
+        "as a parameter": f"{own_server.as_user('district')}&password={QUOTED}",
+    }
+    monkeypatch.setenv("STUDENT360_WAREHOUSE_URL", urls.get(means, own_server.as_user("district")))
+    if means == "PGPASSWORD":
+        monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    if means == "a password file":
+        (tmp_path / "pgpass").write_text(f"*:*:*:district:{PASSWORD}\n")
+        (tmp_path / "pgpass").chmod(0o600)
+        monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
+    resources = build_defs().resources or {}
+    warehouse = resources["warehouse"]
+    assert warehouse.row_count("setting") >= 0
+    for shown in (repr(resources), warehouse.url, repr(load_settings()), warehouse.model_dump_json()):
+        assert "s3cret" not in shown
+    with pytest.raises(WarehouseError) as caught:
+        warehouse.frame("SELECT no_such_column FROM setting")
+    assert "s3cret" not in repr(caught.value)
+    assert "no_such_column" in str(caught.value)
+
+
+@ON_POSTGRES_ONLY
+def test_errors_name_the_constraint_and_never_the_row(house: House) -> None:
+    student = {"student_durable_key": 1, "student_id": "Zyx-Canary", "confirmed_on_key": 0}
+    for rows in (pd.DataFrame([student, student]), pd.DataFrame([student | {"student_id": None}])):
+        with pytest.raises(WarehouseError) as caught, house.warehouse.transaction() as tx:
+            tx.append("student_identity", rows)
+        assert "Canary" not in str(caught.value)
+        assert "student_identity" in str(caught.value)
+    with pytest.raises(WarehouseError) as cast, house.warehouse.transaction() as tx:
+        tx.query("SELECT CAST(? AS INTEGER) AS n", ("Zyx-Canary",))
+    assert "Canary" not in str(cast.value)
+    assert "a value does not fit" in str(cast.value)
+
+
+@ON_POSTGRES_ONLY
+def test_every_table_view_and_column_is_described_in_the_catalog(house: House) -> None:
+    house.warehouse.prepare()
+    described = ask(
+        "SELECT c.relname::text, COALESCE(a.attname::text, ''), d.description FROM pg_description AS d"
+        " JOIN pg_class AS c ON c.oid = d.objoid LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid"
+        f" AND a.attnum = d.objsubid AND d.objsubid > 0 WHERE c.relnamespace = '{house.schema}'::regnamespace"
+    )
+    comments = {(table, column): text for table, column, text in described}
+    for script in scripts().values():
+        assert comments[script.name, ""] == script.description
+        for column in script.columns:
+            assert comments[script.name, column.name] == f"{column.description} [{column.privacy}]"
+
+
+@ON_POSTGRES_ONLY
+def test_the_planner_knows_a_table_after_a_big_load(house: House, load: Callable[..., None]) -> None:
+    rows = "".join(f"S{n % 300},2025-{n % 12 + 1:02}-{n % 28 + 1:02},Present\n" for n in range(20_000))
+    roster = "".join(f"S{n},A {n},2014-01-01,3\n" for n in range(300))
+    load(
+        {
+            "students_2025-01-01.csv": f"Student_ID,Full_Name,Date_of_Birth,Grade_Level\n{roster}",
+            "attendance_2026-01-01.csv": f"Student_ID,Date,Attendance_Status\n{rows}",
+        }
+    )
+    table = f"'{house.schema}.fact_attendance'::regclass"
+    (known,) = ask(f"SELECT reltuples::bigint FROM pg_class WHERE oid = {table}")[0]
+    assert known == house.warehouse.row_count("fact_attendance") > 1_000
+
+
+def test_a_server_that_restarts_in_mid_load_costs_a_retry_and_nothing_else(
+    own_server: OwnServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed with every step of the ingest job under way in turn; the job is run until it gets through."""
+    house = House(tmp_path, own_server.url, "restarted")
+    house.prepare()
+    for name, value in house.environment.items():
+        if name.startswith("STUDENT360_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
+    files = write_district(house.data / "landing", District(students=60, days=20, seed=5))
+    house.warehouse.prepare()
+    job = build_defs().resolve_job_def("ingest")
+    statements, restarts = 0, 0
+    real = Transaction.append
+
+    def restarting(self: Transaction, table: str, rows: Any) -> int:
+        nonlocal statements, restarts
+        statements += 1
+        if statements in (2, 5, 9):
+            restarts += 1
+            own_server.control("restart", "-m", "immediate")
+        return real(self, table, rows)
+
+    monkeypatch.setattr(Transaction, "append", restarting)
+    failures = 0
+    for _ in range(8):
+        with DagsterInstance.ephemeral() as instance:
+            result = job.execute_in_process(instance=instance, raise_on_error=False)
+        if result.success:
+            break
+        failures += 1
+        messages = [event.step_failure_data.error for event in result.get_step_failure_events()]
+        assert any("connection was lost" in str(message) for message in messages)
+    assert result.success
+    assert restarts == failures == 3
+    ledger = house.warehouse.frame("SELECT * FROM ingest_file")
+    assert len(ledger) == len(files)
+    outcomes = ["rows_loaded", "rows_updated", "rows_unchanged", "rows_rejected", "rows_waiting"]
+    assert (ledger["rows_read"] == ledger[outcomes].sum(axis=1)).all()
+    assert len(list((house.data / "processed").rglob("*.csv"))) == len(files)
+    assert house.warehouse.row_count("v_student_risk_monitor") == 60
