@@ -25,7 +25,8 @@ def _table(title: str, frame: pd.DataFrame, numeric: tuple[str, ...] = ()) -> Ta
 
 def files_report(warehouse: Warehouse, limit: int = 20) -> Table:
     """The newest files: rows read, loaded, updated, unchanged, rejected, waiting, and the outcome with its reason."""
-    files = file_table(warehouse, limit=limit)
+    with warehouse.reading() as tx:
+        files = file_table(tx, limit=limit)
     shown = files[["name", *COUNTS, "outcome", "reason"]].rename(columns=lambda name: name.removeprefix("rows_"))
     if not shown["reason"].any():
         shown = shown.drop(columns="reason")

@@ -94,23 +94,27 @@ def upstream(script: Script) -> list[str]:
 
 def files_metadata(warehouse: Warehouse, feed: str) -> Mapping[str, Any]:
     """The table of a feed's newest files with their counts and outcome."""
-    table = ledger.file_table(warehouse, feed, SHOWN_FILES)
+    with warehouse.reading() as tx:
+        table = ledger.file_table(tx, feed, SHOWN_FILES)
     shown = table[["file", *ledger.COUNTS, "outcome", "reason"]]
     records = [TableRecord({str(k): v for k, v in row.items()}) for row in shown.to_dict("records")]
     return {"files": MetadataValue.table(records)} if records else {}
 
 
 def report_files(context: AssetExecutionContext, warehouse: Warehouse, feed: str) -> None:
-    """Show each file whose outcome is committed, once, as a materialisation of its landing_files partition."""
+    """Show each file whose outcome is committed, once, as a materialisation of its landing_files partition.
+
+    Two runs at once would both add the same partition, and one would fail: the warehouse's lock keeps them apart.
+    """
     with warehouse.reading() as tx:
-        unreported = ledger.unreported(tx, feed)
-    if not unreported:
-        return
-    table = ledger.file_table(warehouse, limit=10_000)
-    rows = table[table["claim_id"].isin(unreported)]
-    context.instance.add_dynamic_partitions("landing_files", sorted(set(rows["file"])))
-    for row in rows.to_dict("records"):
-        shown = {name: row[name] for name in (*ledger.COUNTS, "outcome", "reason")}
-        context.log_event(AssetMaterialization(LANDING_FILES, partition=row["file"], metadata=shown))
+        if not ledger.unreported(tx, feed):
+            return
     with warehouse.transaction() as tx:
-        ledger.note_reported(tx, unreported, now().isoformat())
+        unreported = ledger.unreported(tx, feed)
+        table = ledger.file_table(tx, limit=10_000)
+        rows = table[table["claim_id"].isin(unreported)]
+        context.instance.add_dynamic_partitions("landing_files", sorted(set(rows["file"])))
+        for row in rows.to_dict("records"):
+            shown = {name: row[name] for name in (*ledger.COUNTS, "outcome", "reason")}
+            context.log_event(AssetMaterialization(LANDING_FILES, partition=row["file"], metadata=shown))
+        ledger.note_reported(tx, rows["claim_id"], now().isoformat())

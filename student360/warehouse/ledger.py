@@ -11,7 +11,7 @@ from datetime import datetime
 import pandas as pd
 
 from student360.ingest.problems import BadFile
-from student360.warehouse.warehouse import Transaction, Warehouse
+from student360.warehouse.transaction import Transaction
 
 COUNTS = ("rows_read", "rows_loaded", "rows_updated", "rows_unchanged", "rows_rejected", "rows_waiting")
 FINAL = ("loaded", "waiting", "quarantined")
@@ -156,14 +156,14 @@ def setting_changed(tx: Transaction, name: str, value: str) -> bool:
     return True
 
 
-def file_table(warehouse: Warehouse, feed: str | None = None, limit: int = 1000) -> pd.DataFrame:
+def file_table(tx: Transaction, feed: str | None = None, limit: int = 1000) -> pd.DataFrame:
     """The newest files with their counts and outcome, one row per drop, newest first.
 
     Columns: file (a name that gives nothing away), name (as dropped: for the operator's eyes), feed, the counts,
     outcome (loaded, waiting, duplicate, quarantined, ...), reason. A duplicate drop has no rows of its own.
     """
     condition = "" if feed is None else "WHERE f.feed = ?"
-    rows = warehouse.frame(
+    rows = tx.frame(
         "SELECT f.file_id, f.sha256, f.feed, f.effective_date_key, d.claim_id, d.seen_name AS name, f.rows_read,"
         " f.rows_loaded, f.rows_updated, f.rows_unchanged, f.rows_rejected, f.rows_waiting,"
         " CASE WHEN d.outcome = 'duplicate' THEN 'duplicate' ELSE f.status END AS outcome,"

@@ -97,6 +97,10 @@ class Transaction:
             self._send(cursor, statement, parameters)
             return _days_as_text(cursor.fetch_arrow_table()).to_pylist()
 
+    def frame(self, statement: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
+        """The rows of a query as a DataFrame."""
+        return pd.DataFrame(self.query(statement, parameters))
+
     def value(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
         """The first column of the first row of a query; None if there is none."""
         rows = self.query(statement, parameters)

@@ -80,7 +80,7 @@ class Warehouse(ConfigurableResource):
     def frame(self, query: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """The rows of a query as a DataFrame."""
         with self.reading() as tx:
-            return pd.DataFrame(tx.query(query, parameters))
+            return tx.frame(query, parameters)
 
     def row_count(self, table: str) -> int:
         """How many rows a table or view has."""

@@ -50,7 +50,8 @@ def assert_same(left: dict[str, pd.DataFrame], right: dict[str, pd.DataFrame]) -
 
 def ledger(house: House) -> dict[str, tuple[int, ...]]:
     """(read, loaded, updated, unchanged, rejected, waiting) by name of the file."""
-    files = file_table(house.warehouse)
+    with house.warehouse.reading() as tx:
+        files = file_table(tx)
     columns = ["rows_read", "rows_loaded", "rows_updated", "rows_unchanged", "rows_rejected", "rows_waiting"]
     return {row["name"]: tuple(int(row[c]) for c in columns) for row in files.to_dict("records")}
 
@@ -71,7 +72,8 @@ def test_the_same_bytes_again_are_a_duplicate_and_change_nothing(house: House, l
     before = contents(house.warehouse)
     load({"attendance_again.csv": ATTENDANCE})
     assert_same(before, contents(house.warehouse))
-    files = file_table(house.warehouse)
+    with house.warehouse.reading() as tx:
+        files = file_table(tx)
     assert files.set_index("name")["outcome"]["attendance_again.csv"] == "duplicate"
     assert len(list((house.data / "processed").rglob("*.csv"))) == 3
     assert not list((house.data / "work").iterdir())
