@@ -6,19 +6,21 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
+# WAREHOUSE=postgres: demo, dev and status on a real PostgreSQL out of a Python package, in data/postgres.
+ON := $(if $(filter postgres,$(WAREHOUSE)),$(BIN)/python -m student360.embedded_postgres data/postgres)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .PHONY: demo dev test status lint format docs latency lock clean java
 
 demo: $(READY) java
-	@$(BIN)/python -m student360 demo
+	@$(ON) $(BIN)/python -m student360 demo
 
 dev: $(READY)
-	@umask 077 && $(BIN)/dagster dev --host 127.0.0.1 --port $${PORT:-3000} -w workspace.yaml
+	@umask 077 && $(ON) $(BIN)/dagster dev --host 127.0.0.1 --port $${PORT:-3000} -w workspace.yaml
 
 status: $(READY)
-	@$(BIN)/python -m student360 status
+	@$(ON) $(BIN)/python -m student360 status
 
 test: $(READY) java lint
 	@umask 077 && $(BIN)/dagster definitions validate -w workspace.yaml

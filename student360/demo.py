@@ -131,8 +131,12 @@ def _run(defs: dagster.Definitions, job: str, instance: DagsterInstance, console
 
 
 def _print_next(console: Console, landing: Path) -> None:
+    on = " WAREHOUSE=postgres" if os.environ.get("WAREHOUSE") == "postgres" else ""
     console.print("\n[bold]Next[/bold]")
-    console.print("  make dev                      the Dagster UI on http://127.0.0.1:3000, sensor on")
-    console.print(f"  cp your.csv {landing}/   ... and watch it go through")
-    console.print("  make status                   files, tiers and reasons again")
-    console.print("  docs/how-it-works.md          the whole house on one page")
+    for command, what in (
+        (f"make dev{on}", "the Dagster UI on http://127.0.0.1:3000, sensor on"),
+        (f"cp your.csv {landing}/", "... and watch it go through"),
+        (f"make status{on}", "files, tiers and reasons again"),
+        ("docs/how-it-works.md", "the whole house on one page"),
+    ):
+        console.print(f"  {command:<28} {what}")

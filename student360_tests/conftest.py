@@ -1,6 +1,9 @@
 """Fixtures: an installation of its own for each test, and a quick way to load it without Dagster."""
 
 import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from student360.loading.stage import ClaimedFiles
 from student360.settings import PROJECT, Settings, load_settings
 from student360.spark.java import JavaMissing, find_java
 from student360.warehouse.scripts import scripts
-from student360_tests.postgres import drop_schema, make_schema, new_schema, server_url, server_version
+from student360_tests.postgres import OwnServer, drop_schema, make_schema, new_schema, server_url, server_version
 from student360_tests.running import House
 
 NewHouse = Callable[[str], House]
@@ -57,6 +60,18 @@ def new_house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         if house.schema:
             drop_schema(house.schema)
             drop_schema(house.dagster_schema)
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+    """Started once for this module, in a short path: sockets have a limit."""
+    folder = Path(tempfile.mkdtemp(prefix="student360-own-"))
+    folder.chmod(0o711)
+    try:
+        yield OwnServer(folder / "pg")
+    finally:
+        subprocess.run(["pkill", "-INT", "-f", f"postgres -D {folder}"], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

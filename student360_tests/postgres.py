@@ -4,6 +4,7 @@ Belongs here: which server, and statements to look at it from outside. Does not 
 """
 
 import os
+import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import adbc_driver_postgresql.dbapi
 from student360.embedded_postgres import embedded_server
 
 GIVEN = "STUDENT360_TEST_POSTGRES_URL"
+PASSWORD = "s3cret/p@ss word"
 
 
 @cache
@@ -29,7 +31,7 @@ def server_url() -> str:
 
 
 def server_version() -> str:
-    """Its version, as it says."""
+    """The server's version, as it says."""
     return str(ask("SELECT current_setting('server_version')")[0][0])
 
 
@@ -57,3 +59,29 @@ def make_schema(schema: str) -> None:
 def drop_schema(schema: str) -> None:
     """Remove a test's schema with all that is in it."""
     ask(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+class OwnServer:
+    """A server of a test's own, with passwords, that may be stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = embedded_server(folder)
+        self.url: str = self._server.get_uri()
+        self._socket = self.url.partition("?")[2]
+        ask(f"CREATE ROLE district LOGIN PASSWORD '{PASSWORD}'", self.url)
+        ask("CREATE ROLE visitor LOGIN PASSWORD 'visitor'", self.url)
+        ask("CREATE DATABASE student360 OWNER district", self.url)
+        ask("CREATE DATABASE western ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0 OWNER district", self.url)
+        (folder / "pg_hba.conf").write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+        self.control("reload")
+
+    def as_user(self, user: str, password: str = "", database: str = "student360") -> str:
+        return f"postgresql://{user}:{password}@/{database}?{self._socket}"
+
+    def control(self, *action: str) -> None:
+        """pg_ctl with an action."""
+        tool = self._server.bin_path / "pg_ctl"
+        options = ["-o", f"-h '' -k {self._server.pgdata}"] if action[0] == "restart" else []
+        command = [str(tool), "-D", str(self._server.pgdata), "-w", "-s", "-l", "/dev/null", *options, *action]
+        user = self._server.system_user
+        subprocess.run(["runuser", "-u", user, "--", *command] if user else command, check=True)

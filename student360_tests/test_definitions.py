@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster import AssetKey, AssetSpec
 
 from student360.contracts import contracts
@@ -13,9 +14,10 @@ from student360.definitions import defs
 from student360.sample import District, write_district
 from student360.settings import PROJECT
 from student360.warehouse.scripts import scripts
-from student360_tests.conftest import ON_SQLITE_ONLY
+from student360_tests.conftest import ENGINES, ON_SQLITE_ONLY, NewHouse
 from student360_tests.running import House
 
+DAGSTER_YAMLS = ("dagster.yaml", "dagster.postgres.yaml")
 GROUPS = {"raw", "staging", "core", "marts", "spark"}
 
 
@@ -92,13 +94,20 @@ def test_materialize_everything_works_and_again_as_a_no_op(house: House, java: P
 
 
 @pytest.mark.xdist_group("spark")
-def test_the_demo_shows_the_result_and_again_says_that_nothing_changed(house: House, java: Path) -> None:
+def test_the_demo_shows_the_same_result_on_both_engines_and_again_that_nothing_changed(
+    new_house: NewHouse, java: Path
+) -> None:
     command = ("python", "-m", "student360", "demo", "--students", "40", "--days", "25")
-    first = run(house, *command)
-    assert first.returncode == 0, first.stdout + first.stderr
-    for expected in ("attendance_2025-10-03.csv", "Students per risk tier", "highest-risk", "(Spark)", "make dev"):
-        assert expected in first.stdout
-    assert "Nothing changed" not in first.stdout
+    reports = []
+    for engine in ENGINES:
+        house = new_house(engine)
+        first = run(house, *command)
+        assert first.returncode == 0, first.stdout + first.stderr
+        assert "Nothing changed" not in first.stdout
+        reports.append(first.stdout.partition("Report")[2].partition("Next")[0])
+    for expected in ("attendance_2025-10-03.csv", "Students per risk tier", "highest-risk", "(Spark)"):
+        assert expected in reports[0]
+    assert reports[0] == reports[1]
     second = run(house, *command)
     assert "Nothing changed" in second.stdout
     house.drop("students.csv", b"Student_ID,Full_Name\n")
@@ -125,6 +134,16 @@ def test_the_lock_names_no_host_and_hashes_everything() -> None:
     pinned = [line for line in lock.splitlines() if "==" in line and not line.lstrip().startswith("#")]
     assert len(pinned) > 50
     assert all(line.rstrip().endswith("\\") for line in pinned)
+
+
+def test_production_differs_from_the_embedded_default_in_its_storage_alone() -> None:
+    embedded, production = (yaml.safe_load((PROJECT / name).read_text()) for name in DAGSTER_YAMLS)
+    assert production.pop("storage")["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
+    assert production == embedded
+    assert embedded["telemetry"] == {"enabled": False}
+    assert embedded["run_monitoring"]["enabled"]
+    assert embedded["run_retries"]["enabled"]
+    assert embedded["retention"]
 
 
 def test_importing_the_settings_touches_nothing(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The real daemon, the real sensor: files are dropped, the risk view appears, and nothing private leaks."""
 
+from pathlib import Path
+
 import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from student360.sample import District, write_district
 from student360.spark.java import find_java
-from student360_tests.postgres import ask
+from student360_tests.postgres import OwnServer, ask
 from student360_tests.running import House, wait_until
 
 CANARIES = ("Zyx-Canary-7731", "canary-phone-5551234", "1999-12-31")
@@ -53,6 +55,46 @@ def test_files_dropped_before_and_after_start_reach_the_risk_view(house: House) 
     assert_runs_succeeded(house)
     assert_files_are_shown(house)
     assert_no_canary_outside(house)
+
+
+@pytest.mark.xdist_group("own_server")
+def test_a_server_that_restarts_under_the_daemon_costs_a_retry_and_nothing_else(
+    own_server: OwnServer, tmp_path: Path
+) -> None:
+    """Warehouse and Dagster's own storage are both on the server that dies in the middle of a load."""
+    house = House(tmp_path, own_server.url, "under_daemon")
+    house.prepare()
+    ask(f"CREATE SCHEMA {house.dagster_schema}", own_server.url)
+    files = write_district(tmp_path / "sample", District(students=2_000, days=60))
+    warehouse = house.warehouse
+    loading = (
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'student360' AND state = 'active'"
+        " AND query ILIKE 'COPY%stg_attendance%'"
+    )
+
+    def finished() -> bool:
+        outcomes = warehouse.frame("SELECT status FROM ingest_file")
+        statuses = set(outcomes.get("status", []))
+        return len(outcomes) == len(files) and statuses <= {"loaded", "waiting"}
+
+    with house.daemon():
+        wait_until(lambda: log_says(house, "daemon"), 60, "the daemon", every=0.5)
+        for path in files:
+            house.drop(path.name, path.read_bytes())
+        wait_until(lambda: ask(loading, own_server.url)[0][0] > 0, 120, "a load under way", every=0.01)
+        own_server.control("restart", "-m", "immediate")
+        wait_until(finished, 240, "everything loaded after the restart", every=1)
+        wait_until(lambda: not list((house.data / "work").iterdir()), 60, "the work folder empty")
+    ledger = warehouse.frame("SELECT * FROM ingest_file")
+    outcomes = ["rows_loaded", "rows_updated", "rows_unchanged", "rows_rejected", "rows_waiting"]
+    assert (ledger["rows_read"] == ledger[outcomes].sum(axis=1)).all()
+    attendance = ledger.loc[ledger["feed"] == "attendance", "rows_loaded"].sum()
+    assert warehouse.row_count("fact_attendance") == attendance > 100_000
+    assert warehouse.row_count("v_student_risk_monitor") == 2_000
+
+
+def log_says(house: House, word: str) -> bool:
+    return house.log.exists() and word in house.log.read_text(errors="replace")
 
 
 def has_java() -> bool:

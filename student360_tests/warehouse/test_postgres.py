@@ -1,9 +1,6 @@
 """PostgreSQL as an operator meets it: clear words for what is wrong, no secrets told, restarts survived."""
 
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,6 @@ import pytest
 from dagster import DagsterInstance
 
 from student360.definitions import build_defs
-from student360.embedded_postgres import embedded_server
 from student360.sample import District, write_district
 from student360.settings import load_settings, warehouse_url
 from student360.warehouse import postgres
@@ -21,49 +17,10 @@ from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.transaction import Transaction
 from student360.warehouse.warehouse import Warehouse
 from student360_tests.conftest import ON_POSTGRES_ONLY
-from student360_tests.postgres import ask
+from student360_tests.postgres import PASSWORD, OwnServer, ask
 from student360_tests.running import House
 
-PASSWORD = "s3cret/p@ss word"
 QUOTED = "s3cret%2Fp%40ss%20word"
-
-
-class OwnServer:
-    """A server of a test's own, with passwords, that may be stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        self._server = embedded_server(folder)
-        self.url: str = self._server.get_uri()
-        self._socket = self.url.partition("?")[2]
-        ask(f"CREATE ROLE district LOGIN PASSWORD '{PASSWORD}'", self.url)
-        ask("CREATE ROLE visitor LOGIN PASSWORD 'visitor'", self.url)
-        ask("CREATE DATABASE student360 OWNER district", self.url)
-        ask("CREATE DATABASE western ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0 OWNER district", self.url)
-        (folder / "pg_hba.conf").write_text("local all postgres trust\nlocal all all scram-sha-256\n")
-        self.control("reload")
-
-    def as_user(self, user: str, password: str = "", database: str = "student360") -> str:
-        return f"postgresql://{user}:{password}@/{database}?{self._socket}"
-
-    def control(self, *action: str) -> None:
-        """pg_ctl with an action."""
-        tool = self._server.bin_path / "pg_ctl"
-        options = ["-o", f"-h '' -k {self._server.pgdata}"] if action[0] == "restart" else []
-        command = [str(tool), "-D", str(self._server.pgdata), "-w", "-s", "-l", "/dev/null", *options, *action]
-        user = self._server.system_user
-        subprocess.run(["runuser", "-u", user, "--", *command] if user else command, check=True)
-
-
-@pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
-    """Started once for this module, in a short path: sockets have a limit."""
-    folder = Path(tempfile.mkdtemp(prefix="student360-own-"))
-    folder.chmod(0o711)
-    try:
-        yield OwnServer(folder / "pg")
-    finally:
-        subprocess.run(["pkill", "-INT", "-f", f"postgres -D {folder}"], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 pytestmark = pytest.mark.xdist_group("own_server")
