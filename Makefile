@@ -11,7 +11,9 @@ ON := $(if $(filter postgres,$(WAREHOUSE)),$(BIN)/python -m student360.embedded_
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo dev test status lint format docs latency lock clean java
+.PHONY: setup demo dev test status lint format docs latency lock clean java
+
+setup: $(READY)
 
 demo: $(READY) java
 	@$(ON) $(BIN)/python -m student360 demo
