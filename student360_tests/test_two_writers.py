@@ -48,7 +48,7 @@ def test_the_second_writer_waits_and_says_so(
     house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 300)
-    caplog.set_level(logging.INFO, "student360")
+    caplog.set_level(logging.WARNING, "student360")
     house.warehouse.prepare()
     begun = threading.Event()
 

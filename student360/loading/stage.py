@@ -185,7 +185,8 @@ def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract) -> 
         condition += f" AND {contract.told_apart_by_order_without} IS NOT NULL"
     tx.execute("DROP TABLE IF EXISTS conflict")
     tx.execute(
-        f"CREATE TEMP TABLE conflict AS SELECT {key} FROM (SELECT DISTINCT {distinct} FROM {table} WHERE {condition})"
+        f"CREATE TEMP TABLE conflict AS SELECT {key}"
+        f" FROM (SELECT DISTINCT {distinct} FROM {table} WHERE {condition}) AS different"
         f" GROUP BY {key} HAVING COUNT(*) > 1",
         (file.file_id,),
     )

@@ -175,7 +175,7 @@ def begin_reading(engine: Engine, cursor: Any) -> None:
 
 def begin_writing(engine: Engine, cursor: Any) -> None:
     """Open a transaction that alone may write; waits for another writer as long as it takes."""
-    engine.begin_writing(cursor, lambda: log.info("waiting for another run that writes to the warehouse"))
+    engine.begin_writing(cursor, lambda: log.warning("waiting for another run that writes to the warehouse"))
 
 
 @contextmanager
