@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from student360.warehouse.urls import URL_VARIABLE
+from student360.urls import URL_VARIABLE
 
 
 class EmbeddedPostgresMissing(Exception):

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from student360.settings import warehouse_url
+from student360.urls import is_postgres, login_of
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.transaction import Transaction, begin_reading, begin_writing, open_transaction
-from student360.warehouse.urls import is_postgres, login_of
 from student360.warehouse.warehouse import MOVING, Warehouse
 
 NULL = "\0"

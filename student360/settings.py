@@ -11,7 +11,7 @@ from pathlib import Path
 
 from student360.contracts import contracts
 from student360.ingest.dates import DateOrder
-from student360.warehouse.urls import DEFAULT_SCHEMA, is_postgres, public_url
+from student360.urls import DEFAULT_SCHEMA, is_postgres, public_url
 
 PROJECT = Path(__file__).resolve().parent.parent
 SQL = PROJECT / "sql"

@@ -1,7 +1,7 @@
 """PostgreSQL through ADBC: what only PostgreSQL needs.
 
 Belongs here: connecting, locking, types, comments and error codes of this engine. Does not belong here: anything that
-the other engine does the same way (`transaction.py`, `warehouse.py`), its URL (`urls.py`).
+the other engine does the same way (`transaction.py`, `warehouse.py`), its URL (`student360/urls.py`).
 """
 
 import atexit
@@ -17,9 +17,9 @@ import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 
+from student360.urls import URL_VARIABLE, login_of, schema_of, secret_url
 from student360.warehouse.errors import WarehouseError, WarehouseUnavailable
 from student360.warehouse.scripts import Script
-from student360.warehouse.urls import URL_VARIABLE, login_of, schema_of, secret_url
 
 OLDEST_VERSION = 13
 CONNECTION_DEFAULTS = {"connect_timeout": "10", "application_name": "student360"}

@@ -13,11 +13,11 @@ import adbc_driver_manager
 import pandas as pd
 import pyarrow as pa
 
+from student360.urls import is_postgres
 from student360.warehouse.errors import WarehouseError, WarehouseUnavailable
 from student360.warehouse.postgres import PostgresEngine
 from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.sqlite import SqliteEngine
-from student360.warehouse.urls import is_postgres
 
 TRAVELLING_TYPES = {
     "text": pa.string(),

@@ -1,6 +1,6 @@
 """Where the warehouse is: its URL, and the password kept apart from it.
 
-Belongs here: taking a URL to pieces. Does not belong here: connecting (`sqlite.py`, `postgres.py`).
+Belongs here: taking a URL to pieces. Does not belong here: connecting (`warehouse/`).
 
 A URL that is handed around, shown or logged never holds a password: `public_url` takes it out, and `secret_url`
 looks it up again in the environment at the moment of connecting. Without one there libpq's own means apply
