@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from student360.assets.sql import merge_reference
@@ -16,6 +17,7 @@ from student360.loading.receive import archive_finished, receive
 from student360.loading.stage import ClaimedFiles
 from student360.settings import PROJECT, Settings, load_settings
 from student360.spark.java import JavaMissing, find_java
+from student360.warehouse.ledger import COUNTS
 from student360.warehouse.scripts import scripts
 from student360_tests.postgres import OwnServer, drop_schema, make_schema, new_schema, server_url, server_version
 from student360_tests.running import House
@@ -63,7 +65,7 @@ def new_house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+def own_server() -> Iterator[OwnServer]:
     """Started once for this module, in a short path: sockets have a limit."""
     folder = Path(tempfile.mkdtemp(prefix="student360-own-"))
     folder.chmod(0o711)
@@ -128,6 +130,12 @@ def passed_per_engine(reporter: pytest.TerminalReporter) -> dict[str, int]:
     """How many tests passed on each engine."""
     passed = [report.nodeid for report in reporter.stats.get("passed", [])]
     return {engine: sum(f"[{engine}" in name for name in passed) for engine in ENGINES}
+
+
+def assert_every_row_is_accounted_for(files: pd.DataFrame) -> None:
+    """Every row read of each file in the ledger is loaded, updated, unchanged, rejected or waiting."""
+    read, *outcomes = COUNTS
+    assert (files[read] == files[outcomes].sum(axis=1)).all()
 
 
 def run_pipeline(house: House, settings: Settings) -> None:

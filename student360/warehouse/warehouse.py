@@ -48,7 +48,7 @@ class Warehouse(ConfigurableResource):
     A transaction opened inside another of the same thread joins it, so that a step is one unit of work.
     """
 
-    url: str  # without a password: see postgres.py
+    url: str  # without a password: see student360/urls.py
 
     @property
     def engine(self) -> Engine:

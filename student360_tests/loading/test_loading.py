@@ -11,7 +11,7 @@ from student360.contracts import contracts
 from student360.loading.receive import receive
 from student360.sample import District, write_district
 from student360.settings import Settings, load_settings
-from student360.warehouse.ledger import file_table
+from student360.warehouse.ledger import COUNTS, file_table
 from student360.warehouse.scripts import scripts
 from student360.warehouse.transaction import Transaction
 from student360.warehouse.warehouse import Warehouse
@@ -52,8 +52,7 @@ def ledger(house: House) -> dict[str, tuple[int, ...]]:
     """(read, loaded, updated, unchanged, rejected, waiting) by name of the file."""
     with house.warehouse.reading() as tx:
         files = file_table(tx)
-    columns = ["rows_read", "rows_loaded", "rows_updated", "rows_unchanged", "rows_rejected", "rows_waiting"]
-    return {row["name"]: tuple(int(row[c]) for c in columns) for row in files.to_dict("records")}
+    return {row["name"]: tuple(int(row[c]) for c in COUNTS) for row in files.to_dict("records")}
 
 
 def test_rows_wait_for_their_student_and_are_merged_when_it_comes(house: House, load: Load) -> None:
