@@ -160,7 +160,7 @@ def _no_orphans(script: Script) -> AssetChecksDefinition:
         with warehouse.reading() as tx:
             orphans = tx.value(
                 f"SELECT COUNT(*) FROM {script.name} AS f LEFT JOIN dim_students AS s"
-                " ON s.student_durable_key = f.student_durable_key AND s.is_current = 1"
+                " ON s.student_durable_key = f.student_durable_key"
                 " WHERE s.student_key IS NULL"
             )
         return AssetCheckResult(passed=orphans == 0, metadata={"orphans": orphans})

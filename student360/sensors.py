@@ -51,6 +51,7 @@ LOOK_SECONDS = 20.0
 BUSY_LOOK_SECONDS = 0.25
 RUN_IS_STALE_AFTER = 30 * 60
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 10.0, 600.0
+WAITED_FOR = frozenset({"students", "id_changes"})
 IN_PROGRESS = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -248,7 +249,7 @@ def _feeds_of(batch: list[LandedFile]) -> set[str]:
 def _assets_for(context: SensorEvaluationContext, feeds: Collection[str], settings: Settings) -> set[AssetKey]:
     """The raw assets of the feeds and all they lead to, and the rules that changed since they were merged.
 
-    What other feeds load is left out, unless students came: facts may be waiting for them.
+    What other feeds load is left out, unless students or their ids came: facts may be waiting for them.
     """
     repository = context.repository_def
     if repository is None:
@@ -256,7 +257,8 @@ def _assets_for(context: SensorEvaluationContext, feeds: Collection[str], settin
     ingest_assets = AssetSelection.groups(*INGEST_GROUPS)
     raw = AssetSelection.assets(*(contracts()[feed].raw_asset for feed in sorted(feeds)))
     reached = (raw.downstream() & ingest_assets) if feeds else AssetSelection.groups("marts")
-    others = {c.loads for c in contracts().values() if c.feed not in feeds and "students" not in feeds}
+    freed = not WAITED_FOR.isdisjoint(feeds)
+    others = {c.loads for c in contracts().values() if c.feed not in feeds and not freed}
     with Warehouse(url=settings.warehouse_url).reading() as tx:
         stale = stale_rules(ledger.settings(tx), settings)
     without = {LANDING_FILES, *map(AssetKey, others)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from student360.contracts import contracts
+from student360.contracts import LoadMode, contracts
 from student360.ingest.dates import DateOrder
 from student360.urls import DEFAULT_SCHEMA, is_postgres, public_url
 
@@ -31,7 +31,9 @@ class Settings:
     as_of_date: yyyy-mm-dd; the day the risk monitor looks from. Empty: the last day with data.
     rule_set: the risk rules that apply, by their name in data/reference/risk_rules.csv.
     date_order: per feed, where its files alone do not prove it, e.g. STUDENT360_DATE_ORDER_HOMEWORK=day_first.
+    load_mode: per feed, what its files say about the rows that they do not hold: delta, snapshot or window.
     max_reject_share, max_rejects: a file with more rejects than both is quarantined as a whole.
+    max_withdraw_share, max_withdrawals: a snapshot or window that lacks more rows than both withdraws none of them.
     spark_master: where Spark runs.
     """
 
@@ -44,8 +46,11 @@ class Settings:
     as_of_date: str
     rule_set: str
     date_order: Mapping[str, DateOrder]
+    load_mode: Mapping[str, LoadMode]
     max_reject_share: float
     max_rejects: int
+    max_withdraw_share: float
+    max_withdrawals: int
     spark_master: str
 
     @property
@@ -89,8 +94,14 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         as_of_date=_day(text("AS_OF_DATE", "")),
         rule_set=text("RULE_SET", "default"),
         date_order={feed: _date_order(text(f"DATE_ORDER_{feed.upper()}", "unknown"), feed) for feed in contracts()},
+        load_mode={
+            feed: _load_mode(text(f"LOAD_MODE_{feed.upper()}", contract.load_mode), feed)
+            for feed, contract in contracts().items()
+        },
         max_reject_share=number("MAX_REJECT_PERCENT", 10) / 100,
         max_rejects=int(number("MAX_REJECTS", 20)),
+        max_withdraw_share=number("MAX_WITHDRAW_PERCENT", 10) / 100,
+        max_withdrawals=int(number("MAX_WITHDRAWALS", 10)),
         spark_master=text("SPARK_MASTER", "local[*]"),
     )
 
@@ -114,3 +125,15 @@ def _date_order(value: str, feed: str) -> DateOrder:
         return DateOrder(value)
     except ValueError:
         raise ValueError(f"STUDENT360_DATE_ORDER_{feed.upper()} must be day_first or month_first") from None
+
+
+def _load_mode(value: str, feed: str) -> LoadMode:
+    name = f"STUDENT360_LOAD_MODE_{feed.upper()}"
+    try:
+        mode = LoadMode(value)
+    except ValueError:
+        raise ValueError(f"{name} must be delta, snapshot or window") from None
+    allowed = contracts()[feed].allowed_load_modes
+    if mode not in allowed:
+        raise ValueError(f"{name} must be {' or '.join(allowed)}: the feed has no day for each row")
+    return mode

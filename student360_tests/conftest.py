@@ -10,15 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from student360.assets.sql import merge_reference
-from student360.contracts import contracts
-from student360.loading.merge import merge_feed
-from student360.loading.receive import archive_finished, receive
-from student360.loading.stage import ClaimedFiles
+from student360.loading.pipeline import load_all
 from student360.settings import PROJECT, Settings, load_settings
 from student360.spark.java import JavaMissing, find_java
 from student360.warehouse.ledger import COUNTS
-from student360.warehouse.scripts import scripts
 from student360_tests.postgres import OwnServer, drop_schema, make_schema, new_schema, server_url, server_version
 from student360_tests.running import House
 
@@ -140,23 +135,7 @@ def assert_every_row_is_accounted_for(files: pd.DataFrame) -> None:
 
 def run_pipeline(house: House, settings: Settings) -> None:
     """What the ingest job does, without Dagster."""
-    warehouse = house.warehouse
-    for contract in contracts().values():
-        receive(warehouse, settings, contract, "test-run")
-    for contract in contracts().values():
-        with warehouse.transaction() as tx:
-            for frame in ClaimedFiles(contract, warehouse, settings, "test-run"):
-                tx.append(contract.staging_table, frame)
-    loaded_by_feed = {contract.loads: contract for contract in contracts().values()}
-    core = [script for script in scripts().values() if script.layer == "core"]
-    for script in sorted(core, key=lambda script: (script.name.startswith("fact_"), script.name == "dim_students")):
-        if script.name in loaded_by_feed:
-            merge_feed(warehouse, loaded_by_feed[script.name], "test-run")
-        else:
-            merge_reference(warehouse, script, settings)
-    for name in ("student_month", "student_course", "v_as_of"):
-        merge_reference(warehouse, scripts()[name], settings)
-    archive_finished(warehouse, settings)
+    load_all(house.warehouse, settings, "test-run")
 
 
 @pytest.fixture

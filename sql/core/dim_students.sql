@@ -1,6 +1,7 @@
 -- Students, one row per version (slowly changing dimension, type 2).
 -- Grade level, school and homeroom open a new version from the export's effective day; name, date of birth and
 -- contact are corrected in place. A blank never erases what is known; an older export never reopens history.
+-- Another name and another date of birth under the same id may be another person: both versions are kept, with a warning.
 
 -- name: schema
 CREATE TABLE dim_students (
@@ -21,7 +22,7 @@ CREATE TABLE dim_students (
     file_id             {integer} NOT NULL REFERENCES ingest_file (file_id), -- The file it came from.
     line_no             {integer} NOT NULL -- The line of that file.
 ) {strict};
-CREATE UNIQUE INDEX dim_students_version ON dim_students (student_durable_key, valid_from);
+CREATE INDEX dim_students_version ON dim_students (student_durable_key, valid_from);
 CREATE UNIQUE INDEX dim_students_current ON dim_students (student_durable_key) WHERE is_current = 1;
 CREATE INDEX dim_students_by_id ON dim_students (student_id);
 
@@ -41,25 +42,31 @@ FROM (
     SELECT DISTINCT s.student_id
     FROM stg_students AS s
     JOIN slice ON slice.file_id = s.file_id
-    WHERE s.student_id NOT IN (SELECT student_id FROM student_identity)
+    WHERE s.student_id NOT IN (SELECT student_id FROM student_alias)
 ) AS n;
+
+INSERT INTO student_alias (student_id, student_durable_key)
+SELECT i.student_id, i.student_durable_key
+FROM student_identity AS i
+WHERE i.student_id NOT IN (SELECT student_id FROM student_alias);
 
 CREATE TEMP TABLE incoming AS
 WITH slice_rows AS (
     SELECT
-        s.*, i.student_durable_key, i.confirmed_on_key, d.full_date AS effective_on,
+        s.*, i.student_durable_key, i.student_id AS known_id, i.confirmed_on_key, d.full_date AS effective_on,
         slice.effective_date_key AS slice_date_key,
-        ROW_NUMBER() OVER (PARTITION BY s.student_id ORDER BY s.line_no) AS occurrence
+        ROW_NUMBER() OVER (PARTITION BY i.student_durable_key ORDER BY s.line_no) AS occurrence
     FROM slice
     JOIN ingest_file AS f ON f.file_id = slice.file_id
     JOIN stg_students AS s ON s.file_id = f.file_id
         AND COALESCE(s.effective_date_key, f.effective_date_key) = slice.effective_date_key
-    JOIN student_identity AS i ON i.student_id = s.student_id
+    JOIN student_alias AS a ON a.student_id = s.student_id
+    JOIN student_identity AS i ON i.student_durable_key = a.student_durable_key
     JOIN dim_dates AS d ON d.date_key = slice.effective_date_key
 ),
 known AS (
     SELECT
-        r.file_id, r.line_no, r.student_durable_key, r.student_id, r.effective_on, r.slice_date_key,
+        r.file_id, r.line_no, r.student_durable_key, r.known_id AS student_id, r.effective_on, r.slice_date_key,
         r.full_name,
         COALESCE(r.date_of_birth, c.date_of_birth) AS date_of_birth,
         CASE WHEN r.grade_level IS NULL THEN c.grade_level ELSE COALESCE(g.grade_level, r.grade_level) END AS grade_level,
@@ -70,11 +77,12 @@ known AS (
         COALESCE(r.email, c.email) AS email,
         CASE
             WHEN r.occurrence > 1 THEN 'repeated'
-            WHEN c.student_key IS NULL THEN 'new'
             WHEN r.confirmed_on_key > r.slice_date_key THEN 'older'
+            WHEN c.student_key IS NULL THEN 'new'
             ELSE 'known'
         END AS standing,
-        c.valid_from AS current_from, c.full_name AS current_name, c.date_of_birth AS current_birth,
+        CASE WHEN LOWER(r.full_name) <> LOWER(c.full_name) AND r.date_of_birth <> c.date_of_birth THEN 1 ELSE 0 END AS differs_in_person,
+        c.file_id AS current_file_id, c.line_no AS current_line_no, c.valid_from AS current_from, c.full_name AS current_name, c.date_of_birth AS current_birth,
         c.grade_level AS current_grade, c.school_key AS current_school, c.homeroom AS current_homeroom,
         c.emergency_contact AS current_contact, c.email AS current_email
     FROM slice_rows AS r
@@ -85,12 +93,13 @@ known AS (
 compared AS (
     SELECT
         k.*,
+        CASE WHEN k.standing = 'known' AND k.differs_in_person = 1 THEN 1 ELSE 0 END AS other_person,
         CASE WHEN k.standing = 'known' AND (
             k.grade_level IS DISTINCT FROM k.current_grade
             OR k.school_key IS DISTINCT FROM k.current_school
             OR k.homeroom IS DISTINCT FROM k.current_homeroom
         ) THEN 1 ELSE 0 END AS moved,
-        CASE WHEN k.standing = 'known' AND (
+        CASE WHEN k.standing = 'known' AND k.differs_in_person = 0 AND (
             k.full_name IS DISTINCT FROM k.current_name
             OR k.date_of_birth IS DISTINCT FROM k.current_birth
             OR k.emergency_contact IS DISTINCT FROM k.current_contact
@@ -102,15 +111,45 @@ SELECT
     c.*,
     CASE
         WHEN c.standing = 'new' THEN 'loaded'
-        WHEN c.moved = 1 OR c.corrected = 1 THEN 'updated'
+        WHEN c.moved = 1 OR c.corrected = 1 OR c.other_person = 1 THEN 'updated'
         ELSE 'unchanged'
     END AS outcome,
-    CASE WHEN c.standing = 'new' OR (c.moved = 1 AND c.effective_on > c.current_from) THEN 1 ELSE 0 END AS opens_version
+    CASE
+        WHEN c.standing = 'new' OR c.other_person = 1 OR (c.moved = 1 AND c.effective_on > c.current_from) THEN 1
+        ELSE 0
+    END AS opens_version
 FROM compared AS c;
+
+INSERT INTO identity_warning (student_durable_key, file_id, line_no, effective_date_key)
+SELECT student_durable_key, file_id, line_no, slice_date_key FROM incoming WHERE other_person = 1;
+
+INSERT INTO row_change (
+    table_name, student_durable_key, day_key, change, file_id, line_no, before_file_id, before_line_no,
+    said_before, said_after
+)
+SELECT
+    'dim_students', student_durable_key, slice_date_key, 'changed', file_id, line_no, current_file_id, current_line_no,
+    CASE WHEN full_name IS DISTINCT FROM current_name THEN 'name ' || COALESCE(CAST(current_name AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN date_of_birth IS DISTINCT FROM current_birth THEN 'born ' || COALESCE(CAST(current_birth AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN grade_level IS DISTINCT FROM current_grade THEN 'grade ' || COALESCE(CAST(current_grade AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN homeroom IS DISTINCT FROM current_homeroom THEN 'homeroom ' || COALESCE(CAST(current_homeroom AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN emergency_contact IS DISTINCT FROM current_contact THEN 'contact ' || COALESCE(CAST(current_contact AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN email IS DISTINCT FROM current_email THEN 'email ' || COALESCE(CAST(current_email AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN school_key <> current_school THEN 'school ' || (SELECT h.school_id FROM dim_schools AS h WHERE h.school_key = incoming.current_school) ELSE '' END, CASE WHEN full_name IS DISTINCT FROM current_name THEN 'name ' || COALESCE(CAST(full_name AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN date_of_birth IS DISTINCT FROM current_birth THEN 'born ' || COALESCE(CAST(date_of_birth AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN grade_level IS DISTINCT FROM current_grade THEN 'grade ' || COALESCE(CAST(grade_level AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN homeroom IS DISTINCT FROM current_homeroom THEN 'homeroom ' || COALESCE(CAST(homeroom AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN emergency_contact IS DISTINCT FROM current_contact THEN 'contact ' || COALESCE(CAST(emergency_contact AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN email IS DISTINCT FROM current_email THEN 'email ' || COALESCE(CAST(email AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN school_key <> current_school THEN 'school ' || (SELECT h.school_id FROM dim_schools AS h WHERE h.school_key = incoming.school_key) ELSE '' END
+FROM incoming
+WHERE outcome = 'updated';
 
 UPDATE dim_students SET
     full_name = i.full_name, date_of_birth = i.date_of_birth,
-    emergency_contact = i.emergency_contact, email = i.email, file_id = i.file_id, line_no = i.line_no
+    emergency_contact = i.emergency_contact, email = i.email,
+    file_id = CASE WHEN dim_students.is_current = 1 THEN i.file_id ELSE dim_students.file_id END,
+    line_no = CASE WHEN dim_students.is_current = 1 THEN i.line_no ELSE dim_students.line_no END
 FROM incoming AS i
 WHERE i.corrected = 1 AND dim_students.student_durable_key = i.student_durable_key;
 
@@ -123,7 +162,7 @@ WHERE i.moved = 1 AND i.opens_version = 0
 
 UPDATE dim_students SET valid_to = i.effective_on, is_current = 0
 FROM incoming AS i
-WHERE i.moved = 1 AND i.opens_version = 1
+WHERE i.outcome = 'updated' AND i.opens_version = 1
   AND dim_students.student_durable_key = i.student_durable_key AND dim_students.is_current = 1;
 
 INSERT INTO dim_students (
@@ -142,3 +181,61 @@ FROM incoming AS i
 WHERE i.standing IN ('new', 'known')
   AND student_identity.student_durable_key = i.student_durable_key
   AND student_identity.confirmed_on_key < i.slice_date_key;
+
+-- name: vanished
+CREATE TEMP TABLE scope AS
+SELECT f.file_id, f.feed, slice.effective_date_key, f.effective_date_key AS file_date_key
+FROM slice
+JOIN ingest_file AS f ON f.file_id = slice.file_id
+WHERE f.load_mode = 'snapshot' AND f.effective_date_key = slice.effective_date_key;
+
+CREATE TEMP TABLE vanished AS
+SELECT c.student_durable_key, c.student_key, c.file_id, c.line_no, s.file_id AS scope_file_id, s.effective_date_key
+FROM scope AS s
+CROSS JOIN dim_students AS c
+JOIN student_identity AS i ON i.student_durable_key = c.student_durable_key
+WHERE c.is_current = 1 AND i.confirmed_on_key <= s.effective_date_key
+  AND NOT EXISTS (
+      SELECT 1 FROM stg_students AS r JOIN student_alias AS a ON a.student_id = r.student_id
+      WHERE r.file_id = s.file_id AND a.student_durable_key = c.student_durable_key
+  )
+  AND NOT EXISTS (
+      SELECT 1 FROM row_reject AS x JOIN student_alias AS a ON a.student_id = x.student_id
+      WHERE x.file_id = s.file_id AND a.student_durable_key = c.student_durable_key
+  )
+  AND (
+      NOT EXISTS (SELECT 1 FROM stg_students AS r WHERE r.file_id = s.file_id AND r.school_id IS NOT NULL)
+      OR c.school_key IN (
+          SELECT h.school_key FROM stg_students AS r JOIN dim_schools AS h ON h.school_id = r.school_id
+          WHERE r.file_id = s.file_id
+      )
+  );
+
+-- name: covered
+SELECT COUNT(*) FROM dim_students WHERE is_current = 1;
+
+-- name: withdraw
+INSERT INTO row_change (
+    table_name, student_durable_key, day_key, change, file_id, line_no, before_file_id, before_line_no,
+    said_before, said_after
+)
+SELECT
+    'dim_students', v.student_durable_key, v.effective_date_key, 'withdrawn', v.scope_file_id, 0, v.file_id, v.line_no,
+    'enrolled', NULL
+FROM vanished AS v;
+
+UPDATE dim_students SET valid_to = d.full_date, is_current = 0
+FROM vanished AS v
+JOIN dim_dates AS d ON d.date_key = v.effective_date_key
+WHERE dim_students.student_key = v.student_key;
+
+UPDATE student_identity SET confirmed_on_key = v.effective_date_key
+FROM vanished AS v
+WHERE student_identity.student_durable_key = v.student_durable_key;
+
+INSERT INTO touched_student (student_durable_key, file_id, line_no)
+SELECT student_durable_key, scope_file_id, 0 FROM vanished WHERE 1 = 1
+ON CONFLICT (student_durable_key) DO UPDATE SET file_id = excluded.file_id, line_no = excluded.line_no;
+
+UPDATE ingest_file SET sweep = 'done', rows_withdrawn = (SELECT COUNT(*) FROM vanished AS v WHERE v.scope_file_id = ingest_file.file_id)
+WHERE file_id IN (SELECT file_id FROM scope);

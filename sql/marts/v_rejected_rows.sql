@@ -12,6 +12,10 @@ SELECT
     r.value AS value, -- text: The cell as it came. [pii]
     r.reason_code AS reason_code, -- text: Why: a code.
     r.reason AS reason, -- text: Why, and what to do.
+    r.student_id AS student_id, -- text: The student, where the row says it. [sensitive]
+    CASE WHEN r.resent_file_id IS NULL THEN 1 ELSE 0 END AS is_open, -- integer: 1 until the row is sent again.
+    r.resent_file_id AS resent_file_id, -- integer: The file that brought the row again (ingest_file).
+    r.resent_line_no AS resent_line_no, -- integer: The line of that file.
     r.file_id AS file_id -- integer: The file (ingest_file).
 FROM row_reject AS r
 JOIN ingest_file AS f ON f.file_id = r.file_id;

@@ -80,15 +80,19 @@ def upstream(script: Script) -> list[str]:
     """The tables and views that a SQL file reads, as asset names. A dimension does not wait for facts."""
     mentioned = script.mentions(frozenset(scripts()))
     facts = frozenset(contract.loads for contract in contracts().values() if contract.loads.startswith("fact_"))
-    if "student_identity" in mentioned:
+    if mentioned & {"student_identity", "student_alias"}:
         mentioned |= {"dim_students"}
+    if "student_alias" in mentioned and script.name.startswith("fact_"):
+        mentioned |= {"student_id_change"}
     if "data_extent" in mentioned:
         mentioned |= facts
     if "row_reject" in mentioned:
         mentioned |= {contract.staging_table for contract in contracts().values()}
     mentioned = frozenset(name for name in mentioned - {script.name} if scripts()[name].layer != "ledger")
-    if script.layer == "core" and not script.name.startswith("fact_"):
-        mentioned = frozenset(name for name in mentioned if not name.startswith("fact_"))
+    if script.layer == "core":
+        mentioned = frozenset(name for name in mentioned if scripts()[name].layer != "marts")
+        if not script.name.startswith("fact_"):
+            mentioned = frozenset(name for name in mentioned if not name.startswith("fact_"))
     return sorted(mentioned)
 
 

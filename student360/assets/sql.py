@@ -21,9 +21,9 @@ from student360.checks import load_check_specs, load_checks
 from student360.contracts import Contract, contracts
 from student360.loading.merge import merge_feed
 from student360.loading.receive import archive_finished
-from student360.reference import reference_digest, reference_frame
+from student360.loading.rules import merge_rules
+from student360.reference import reference_digest
 from student360.settings import Settings, load_settings
-from student360.warehouse import ledger
 from student360.warehouse.scripts import Script
 from student360.warehouse.warehouse import Transaction, Warehouse
 
@@ -53,7 +53,7 @@ def sql_asset(script: Script) -> AssetsDefinition:
             metadata |= files_metadata(warehouse, contract.feed)
             checks = load_checks(warehouse, contract)
         else:
-            merge_reference(warehouse, script, settings)
+            merge_rules(warehouse, script, settings)
         with warehouse.reading() as tx:
             figures = _figures(tx, script)
             version = _data_version(tx, script, contract, settings)
@@ -63,29 +63,10 @@ def sql_asset(script: Script) -> AssetsDefinition:
 
 
 def _load_feed(context: AssetExecutionContext, warehouse: Warehouse, settings: Settings, contract: Contract) -> None:
-    merged = merge_feed(warehouse, contract, context.run_id)
+    merged = merge_feed(warehouse, contract, settings, context.run_id)
     archive_finished(warehouse, settings)
     report_files(context, warehouse, contract.feed)
     context.log.info(f"{contract.feed}: {'merged what was due' if merged else 'nothing is due'}")
-
-
-def merge_reference(warehouse: Warehouse, script: Script, settings: Settings) -> None:
-    """Bring a table that no feed loads up to date with its rules and its upstream; a view needs no more than
-    the settings that it reads."""
-    with warehouse.transaction() as tx:
-        if script.name == "v_as_of":
-            ledger.setting_changed(tx, "rule_set", settings.rule_set)
-            ledger.setting_changed(tx, "as_of_date_key", settings.as_of_date.replace("-", ""))
-        if script.is_view:
-            return
-        changed = ledger.setting_changed(tx, f"rules:{script.name}", reference_digest(script, settings))
-        only_rules = not any(name.startswith(("stg_", "fact_")) for name in upstream(script))
-        if only_rules and not changed:
-            return
-        rules = reference_frame(script.name, settings)
-        if rules is not None:
-            tx.create_temporary("reference", rules)
-        tx.run(script, "merge")
 
 
 def _data_version(tx: Transaction, script: Script, contract: Contract | None, settings: Settings) -> DataVersion | None:

@@ -7,9 +7,9 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 
-from student360.contracts.model import Column, Contract, Kind, Privacy, StagingColumn
+from student360.contracts.model import Column, Contract, Kind, LoadMode, Privacy, StagingColumn
 
-__all__ = ["Column", "Contract", "StagingColumn", "Kind", "Privacy", "contracts"]
+__all__ = ["Column", "Contract", "StagingColumn", "Kind", "LoadMode", "Privacy", "contracts"]
 
 
 @cache

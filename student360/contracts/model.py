@@ -34,6 +34,14 @@ class Privacy(StrEnum):
     PII = "pii"  # identifies a child or a family
 
 
+class LoadMode(StrEnum):
+    """What a file of a feed says about the rows that it does not hold."""
+
+    DELTA = "delta"  # nothing: it brings more rows, or newer ones
+    SNAPSHOT = "snapshot"  # they are gone: it is the whole truth
+    WINDOW = "window"  # they are gone for the dates that it spans
+
+
 STORAGE = {
     Kind.DAY: "integer",
     Kind.YES_NO: "integer",
@@ -100,6 +108,7 @@ class Contract:
     told_apart_by_order_without: rows that lack this column are told apart by their order in the file.
     derive: pure function over an accepted chunk, adds the `derived` columns, computed from the others.
     fresh_within_days: after so many days without a file the freshness check fails.
+    load_mode: what its files say about rows that they do not hold; STUDENT360_LOAD_MODE_<FEED> sets another.
     """
 
     feed: str
@@ -112,10 +121,18 @@ class Contract:
     derived: tuple[StagingColumn, ...] = ()
     derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     fresh_within_days: int = 7
+    load_mode: LoadMode = LoadMode.DELTA
 
     @property
     def raw_asset(self) -> str:
         return f"raw_{self.feed}"
+
+    @property
+    def allowed_load_modes(self) -> tuple[LoadMode, ...]:
+        """A window needs rows that are about a day, a snapshot rows that are about a student."""
+        if not self.loads.startswith(("fact_", "dim_")):
+            return (LoadMode.DELTA,)
+        return tuple(LoadMode) if self.loads.startswith("fact_") else (LoadMode.DELTA, LoadMode.SNAPSHOT)
 
     @property
     def staging_table(self) -> str:

@@ -3,6 +3,7 @@
 Belongs here: reason codes and their sentences. Does not belong here: how a problem is found.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 CELL_REASONS = {
@@ -23,7 +24,7 @@ CELL_REASONS = {
     "extra_cell": "The row has more cells than the header. Look for a stray comma.",
     "missing_cell": "The row has fewer cells than the header. Look for a row that was cut off.",
     "repeated_header": "This row repeats the header.",
-    "conflicting_duplicate": "Two rows of this file are about the same thing and say different things.",
+    "conflicting_duplicate": "Two or more rows of this file are about the same thing and say different things.",
 }
 
 FILE_REASONS = {
@@ -39,11 +40,27 @@ FILE_REASONS = {
     "blank_header": "A column has no name in the header.",
     "duplicate_column": "Two columns of the header mean the same.",
     "missing_column": "A column that we need is missing from the header.",
+    "limits": "The file is larger than what is allowed here.",
     "column_count": "All rows have more cells than the header.",
     "our_fault": "A fault of ours, not of the file: it is kept safe and the other files went on. Please report this.",
     "vanished": "The file was removed from the work folder before it was loaded. Send it again.",
     "too_many_rejects": "Too many rows of this file could not be read, so nothing of it was loaded.",
 }
+
+WARNINGS = {
+    "no_rows": "The file holds a header and no rows.",
+    "no_final_newline": "The last line has no line end: check that the file was not cut off on its way.",
+    "unknown_column": "These columns are not known and were not used: {names}.",
+    "missing_optional": "These columns were in the last file and are not in this one: {names}.",
+    "mojibake": "Letters look damaged (JosÃ© for José) in: {names}. Export the file as UTF-8.",
+    "hidden_direction": "Invisible marks that turn the writing direction stand in: {names}.",
+    "order_by_arrival": "The name holds no date, so the file counts as from the day it arrived.",
+}
+
+
+def warning(code: str, names: Iterable[str] = ()) -> str:
+    """A warning in words; names: columns, never values."""
+    return WARNINGS[code].format(names=", ".join(names))
 
 
 @dataclass

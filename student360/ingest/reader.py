@@ -22,18 +22,21 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from student360.contracts import Contract
-from student360.ingest.headers import match_header, sniff_delimiter
+from student360.ingest.headers import match_header, normalised, sniff_delimiter
 from student360.ingest.problems import BadFile
 
 BLOCK_BYTES = 8 * 2**20
 MAX_LINE_BYTES = 2**20
 MAGIC_NUMBERS = (b"PK\x03\x04", b"%PDF", b"\x1f\x8b", b"MZ", b"\x7fELF", b"\xd0\xcf\x11\xe0", b"\x89PNG")
 QUOTE, NEWLINE = 0x22, 0x0A
+OTHER, CORRECTION_OF, WHAT_IS_WRONG = "other:", "correction_of", "what_is_wrong"
 
 
 @dataclass
 class Chunk:
     """Some rows of a file: `cells` has a category (text) column per matched column plus line_no.
+
+    A column that the contract does not know is there as `other:<name>`; correction_of only in files of corrections.
 
     `rejects` has line_no, column_name, reason_code and value for the rows that are no rows.
     """
@@ -46,12 +49,25 @@ class Chunk:
 
 @dataclass
 class Header:
-    """How the file is laid out: its delimiter, its width and the columns found, {position: name}."""
+    """How the file is laid out: its delimiter, its width and the columns found, {position: name}.
+
+    others: the columns that the contract does not know. correction: where a file of corrections says which refused
+    row each of its rows corrects.
+    """
 
     delimiter: str
     width: int
     columns: dict[int, str]
     cells: list[str] = field(default_factory=list)
+    others: dict[int, str] = field(default_factory=dict)
+    correction: int | None = None
+
+    @property
+    def wanted(self) -> dict[int, str]:
+        """All columns that are read, by position, under the name that they have in a chunk."""
+        others = {position: OTHER + name for position, name in self.others.items()}
+        correction = {} if self.correction is None else {self.correction: CORRECTION_OF}
+        return self.columns | others | correction
 
 
 REJECT_COLUMNS = ("line_no", "column_name", "reason_code", "value")
@@ -80,6 +96,7 @@ class StrictCsv:
         self._contract = contract
         self._block_bytes = block_bytes
         self.header = Header(",", 0, {})
+        self.ends_with_newline = True
 
     def __iter__(self) -> Iterator[Chunk]:
         self._stream.seek(0)
@@ -149,6 +166,7 @@ class StrictCsv:
                 raise BadFile("line_too_long")
         held = held.rstrip(b"\x1a")
         if held:
+            self.ends_with_newline = False
             yield held + b"\n"
 
     def _read_header(self, block: bytes, line_no: int) -> tuple[bytes, int]:
@@ -162,7 +180,11 @@ class StrictCsv:
         while len(cells) > 1 and not cells[-1].strip():
             cells.pop()
         columns = match_header(cells, self._contract)
-        self.header = Header(delimiter, len(cells), columns, cells)
+        unknown = {position: cell.strip() for position, cell in enumerate(cells) if position not in columns}
+        correction = next((p for p, cell in unknown.items() if normalised(cell) == CORRECTION_OF), None)
+        if correction is not None:
+            unknown = {p: cell for p, cell in unknown.items() if normalised(cell) not in (CORRECTION_OF, WHAT_IS_WRONG)}
+        self.header = Header(delimiter, len(cells), columns, cells, unknown, correction)
         return rest, line_no + 1
 
     # rows --------------------------------------------------------------------------------------------------
@@ -201,7 +223,7 @@ class StrictCsv:
 
     def _arrow_cells(self, block: bytes, starts: np.ndarray, ends: np.ndarray, whole_block: bool) -> pd.DataFrame:
         names = [f"c{position}" for position in range(self.header.width)]
-        wanted = {f"c{position}": name for position, name in self.header.columns.items()}
+        wanted = {f"c{position}": name for position, name in self.header.wanted.items()}
         data = block
         if not whole_block:
             data = b"".join(block[start:end] for start, end in _runs(starts, ends))
@@ -228,11 +250,12 @@ class StrictCsv:
     def _with_rescued(self, cells: pd.DataFrame, rows: list[list[str]], lines: list[int]) -> pd.DataFrame:
         """The frame with the rows whose surplus cells were all empty added in their place."""
         extra = pd.DataFrame(rows, dtype="object")
-        extra = extra[list(self.header.columns)].rename(columns=self.header.columns)
+        wanted = self.header.wanted
+        extra = extra[list(wanted)].rename(columns=wanted)
         extra["line_no"] = lines
-        both = pd.concat([cells.astype(dict.fromkeys(self.header.columns.values(), "object")), extra])
+        both = pd.concat([cells.astype(dict.fromkeys(wanted.values(), "object")), extra])
         both = both.sort_values("line_no", kind="stable", ignore_index=True)
-        return both.astype(dict.fromkeys(self.header.columns.values(), "category"))
+        return both.astype(dict.fromkeys(wanted.values(), "category"))
 
     def _without_repeated_headers(self, cells: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[int, str, str, str]]]:
         """Rows that say again what the header says, as in concatenated exports."""

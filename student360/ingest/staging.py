@@ -3,29 +3,39 @@
 Belongs here: the pure step from a `Chunk` to staging rows. Does not belong here: where they are stored.
 """
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from student360.contracts import Column, Contract, Kind
 from student360.ingest.clean import Reading, clean_values, label_key
 from student360.ingest.problems import CELL_REASONS
-from student360.ingest.reader import REJECT_COLUMNS, Chunk
+from student360.ingest.reader import CORRECTION_OF, OTHER, REJECT_COLUMNS, Chunk
 
 PANDAS_DTYPE = {"text": "string", "integer": "Int64", "bigint": "Int64", "real": "float64", "date": "datetime64[ns]"}
+FORMULA_GUARD = r"^'(?=[=+\-@\t\r])"
+ODD = {
+    "mojibake": r"[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac",
+    "hidden_direction": r"[\u202a-\u202e\u2066-\u2069]",
+}
 
 
 @dataclass
 class Staged:
     """Typed rows of a chunk and the rows that were refused.
 
-    rows: the contract's value columns plus line_no. rejects: line_no, column_name, reason_code, value and
-    reason, one row per bad cell.
+    rows: the contract's value columns plus line_no, correction_of and rescued. rejects: line_no, column_name,
+    reason_code, value, reason, student_id and correction_of, one row per bad cell. odd: codes of problems.WARNINGS
+    with the columns that they are about.
     """
 
     rows: pd.DataFrame
     rejects: pd.DataFrame
+    odd: dict[str, set[str]]
 
 
 def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) -> Staged:
@@ -34,6 +44,7 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
     typed: dict[str, pd.Series] = {}
     bad_rows = np.zeros(len(cells), bool)
     bad_cells = [chunk.rejects]
+    odd: dict[str, set[str]] = {code: set() for code in ODD}
     for column in contract.columns:
         if column.name not in cells:
             typed |= _absent(column, len(cells))
@@ -41,6 +52,12 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
         categorical = cells[column.name].cat
         texts = pd.Series(categorical.categories.to_numpy(dtype="object"), dtype="object")
         codes = categorical.codes.to_numpy()
+        if CORRECTION_OF in cells:
+            texts = texts.str.replace(FORMULA_GUARD, "", regex=True)
+        if column.kind in (Kind.NAME, Kind.TEXT, Kind.LABEL):
+            for code, pattern in ODD.items():
+                if texts.str.contains(pattern, regex=True).any():
+                    odd[code].add(column.name)
         cleaned = clean_values(texts, column, readings[column.name])
         typed |= _taken(column, cleaned.values, codes)
         reasons = cleaned.reasons
@@ -64,13 +81,45 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
         rows = rows.astype({column.name: PANDAS_DTYPE[column.storage] for column in contract.derived})
     rows = rows[list(contract.value_columns)]
     rows["line_no"] = cells.loc[~bad_rows, "line_no"].to_numpy()
+    rows[CORRECTION_OF] = _corrections(cells)[~bad_rows].to_numpy()
+    rows["rescued"] = _rescued(cells)[~bad_rows].to_numpy()
     rejects = (
         pd.concat([frame for frame in bad_cells if len(frame)], ignore_index=True)
         if any(map(len, bad_cells))
         else pd.DataFrame(columns=list(REJECT_COLUMNS))
     )
     rejects["reason"] = rejects["reason_code"].map(CELL_REASONS)
-    return Staged(rows, rejects)
+    about = pd.DataFrame({"line_no": cells["line_no"], CORRECTION_OF: _corrections(cells)})
+    about["student_id"] = typed["student_id"].astype("object") if "student_id" in typed else None
+    rejects = rejects.merge(about[about["line_no"].isin(rejects["line_no"])], on="line_no", how="left")
+    return Staged(rows, rejects, odd)
+
+
+def _corrections(cells: pd.DataFrame) -> pd.Series:
+    """Which refused row each row corrects; None where none."""
+    if CORRECTION_OF not in cells:
+        return pd.Series(None, index=cells.index, dtype="object")
+    return cells[CORRECTION_OF].astype("object").str.strip().replace("", None)
+
+
+def _rescued(cells: pd.DataFrame) -> pd.Series:
+    """The cells of unknown columns as one JSON text per row; None where there are none."""
+    others = [str(name) for name in cells.columns if str(name).startswith(OTHER)]
+    rescued = pd.Series(None, index=cells.index, dtype="object")
+    if not others:
+        return rescued
+    members = [_json_members(cells[name], name.removeprefix(OTHER)) for name in others]
+    joined = pc.binary_join_element_wise(*members, ", ", null_handling="skip").to_pandas().set_axis(cells.index)
+    return rescued.where(joined == "", "{" + joined + "}")
+
+
+def _json_members(cells: pd.Series, name: str) -> pa.Array:
+    """`"name": "cell"` for each row; null where the cell is empty. Encoded once per distinct cell."""
+    key = json.dumps(name, ensure_ascii=False)
+    distinct = [
+        f"{key}: {json.dumps(text, ensure_ascii=False)}" if text.strip() else None for text in cells.cat.categories
+    ]
+    return pa.array(distinct, pa.string()).take(pa.array(cells.cat.codes.to_numpy()))
 
 
 def _absent(column: Column, length: int) -> dict[str, pd.Series]:

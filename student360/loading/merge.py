@@ -1,23 +1,28 @@
 """The core step: staged rows into their dimension or fact table, counted, in one transaction.
 
-Belongs here: what is the same for every feed around the merge of its SQL file. Does not belong here: the merges
-themselves (`sql/core`).
+Belongs here: what is the same for every feed around its SQL file: which files are merged together, the counts, the
+rows that a snapshot or window no longer holds. Does not belong here: the statements (`sql/core`, `sql/merge`).
 """
+
+from collections.abc import Mapping
 
 import pandas as pd
 
-from student360.contracts import Contract
+from student360.contracts import Contract, LoadMode
 from student360.ingest.files import now
+from student360.loading.identity import merge_id_changes
+from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
-from student360.warehouse.scripts import Script, scripts
+from student360.warehouse.scripts import Script, fact_merge, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 BIG_LOAD_ROWS = 1_000
 BIG_LOAD_SHARE = 0.05
+LINEAGE = ("file_id", "line_no", "confirmed_file_id")
 
 
-def merge_feed(warehouse: Warehouse, contract: Contract, run_id: str) -> bool:
+def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> bool:
     """Merge all staged and waiting rows of a feed. Returns whether there was anything to do.
 
     Each row ends as loaded, updated, unchanged or waiting (its student is not known yet), and the file's counts
@@ -28,11 +33,14 @@ def merge_feed(warehouse: Warehouse, contract: Contract, run_id: str) -> bool:
         due = ledger.files(tx, contract.feed, "staged", "waiting")
         if not due:
             return False
-        slices = tx.query(script.sections["slices"].strip().rstrip(";")) if "slices" in script.sections else [None]
-        for slice_ in slices:
-            if slice_ is not None:
-                tx.create_temporary("slice", pd.DataFrame([slice_]))
-            _merge(tx, script, contract)
+        if "resolve" in script.sections:
+            _merge_facts(tx, script, contract, settings, due)
+        elif "slices" in script.sections:
+            _merge_slices(tx, script, settings)
+        else:
+            merge_id_changes(tx, script, due)
+            _keep_only_waiting_rows(tx, contract)
+            tx.execute("DROP TABLE incoming")
         _settle(tx, contract, run_id)
         if _is_big(tx, script, contract, due):
             tx.refresh_statistics(script.name)
@@ -48,19 +56,113 @@ def _is_big(tx: Transaction, script: Script, contract: Contract, merged: list[Le
     return int(rows) >= max(BIG_LOAD_ROWS, BIG_LOAD_SHARE * int(tx.value(script.row_count_query)))
 
 
-def _merge(tx: Transaction, script: Script, contract: Contract) -> None:
-    tx.run(script, "merge")
+def _merge_facts(
+    tx: Transaction, script: Script, contract: Contract, settings: Settings, due: list[LedgerFile]
+) -> None:
+    """Files that only add are merged together; each that is the whole truth of something after them, on its own."""
+    fragments = fact_fragments(script)
+    adding = [file for file in due if file.load_mode is LoadMode.DELTA or file.status == "waiting"]
+    whole = [file for file in due if file not in adding]
+    for files in ([adding] if adding else []) + [[file] for file in sorted(whole, key=LedgerFile.age)]:
+        tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id for file in files]}))
+        tx.run(fact_merge(), "incoming", fragments)
+        tx.run(fact_merge(), "upsert", fragments)
+        _note_what_was_merged(tx, script)
+        tx.run(scripts()["data_extent"], "after_merge")
+        _keep_only_waiting_rows(tx, contract)
+        if files[0].load_mode is not LoadMode.DELTA and files[0].status == "staged":
+            sweep(tx, fact_merge(), fragments, files[0], settings)
+        tx.execute("DROP TABLE incoming")
+
+
+def _merge_slices(tx: Transaction, script: Script, settings: Settings) -> None:
+    """The roster: one effective day of one file after the other."""
+    files = {file.file_id: file for file in ledger.files(tx, "students", "staged")}
+    for slice_ in tx.query(script.sections["slices"].strip().rstrip(";")):
+        tx.create_temporary("slice", pd.DataFrame([slice_]))
+        tx.run(script, "merge")
+        _note_what_was_merged(tx, script)
+        if files[slice_["file_id"]].load_mode is LoadMode.SNAPSHOT:
+            sweep(tx, script, {}, files[slice_["file_id"]], settings)
+        tx.execute("DROP TABLE incoming")
+
+
+def _note_what_was_merged(tx: Transaction, script: Script) -> None:
     tx.run(scripts()["ingest_file"], "after_merge")
+    tx.run(scripts()["touched_student"], "after_merge")
     if script.name.startswith("fact_"):
         tx.run(scripts()["touched_student_month"], "after_merge")
-        tx.run(scripts()["data_extent"], "after_merge")
+
+
+def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
+    """Rows of a file with waiting rows leave staging once they are merged: only the waiting ones are due again."""
+    tx.execute(
+        f"DELETE FROM {contract.staging_table} WHERE file_id IN (SELECT file_id FROM ingest_file"
+        " WHERE feed = ? AND rows_read > rows_loaded + rows_updated + rows_unchanged + rows_rejected)"
+        " AND (file_id, line_no) IN (SELECT file_id, line_no FROM incoming)",
+        (contract.feed,),
+    )
+
+
+def sweep(
+    tx: Transaction, script: Script, fragments: Mapping[str, str], file: LedgerFile, settings: Settings | None
+) -> int:
+    """Withdraw the rows that a snapshot or window no longer holds. Returns how many.
+
+    Held back, with the old rows left as they are, when more would vanish than the settings allow, or when a refused
+    row of the file does not say which student it is about: it may be one of those that seem to be missing. Without
+    settings nothing is held back. Students with refused rows are left out.
+    """
+    tx.run(script, "vanished", fragments)
+    vanished = int(tx.value("SELECT COUNT(*) FROM vanished"))
+    covered = int(tx.value(script.statements("covered", fragments)[0]))
+    held = (
+        settings is not None
+        and vanished > 0
+        and (_is_suspicious(vanished, covered, settings) or _has_nameless_rejects(tx, file))
+    )
+    if held:
         tx.execute(
-            f"DELETE FROM {contract.staging_table} WHERE file_id IN (SELECT file_id FROM ingest_file"
-            " WHERE feed = ? AND rows_read > rows_loaded + rows_updated + rows_unchanged + rows_rejected)"
-            " AND (file_id, line_no) IN (SELECT file_id, line_no FROM incoming)",
-            (contract.feed,),
+            "UPDATE ingest_file SET sweep = 'held', rows_withdrawn = 0 WHERE file_id IN (SELECT file_id FROM scope)"
         )
-    tx.execute("DROP TABLE incoming")
+    else:
+        tx.run(script, "withdraw", fragments)
+        tx.run(script, "shrink_extent", fragments)
+    tx.execute("DROP TABLE vanished")
+    tx.execute("DROP TABLE scope")
+    return 0 if held else vanished
+
+
+def _is_suspicious(vanished: int, covered: int, settings: Settings) -> bool:
+    return vanished > settings.max_withdrawals and vanished > settings.max_withdraw_share * covered
+
+
+def _has_nameless_rejects(tx: Transaction, file: LedgerFile) -> bool:
+    return bool(tx.value("SELECT COUNT(*) FROM row_reject WHERE file_id = ? AND student_id IS NULL", (file.file_id,)))
+
+
+def fact_fragments(script: Script) -> dict[str, str]:
+    """What stands for each name in braces of sql/merge/fact.sql for one fact table."""
+    key = script.primary_key
+    values = [column.name for column in script.columns if column.name not in (*key, *LINEAGE)]
+    by_school = "school_key" in values
+    differs = " OR ".join(f"t.{name} IS DISTINCT FROM r.{name}" for name in values)
+    said = script.sections["said"].strip()
+    return {
+        "table": script.name,
+        "key": ", ".join(key),
+        "columns": ", ".join((*key, *values)),
+        "day": script.day_column,
+        "resolve": script.sections["resolve"].strip(),
+        "same_key": " AND ".join(f"t.{name} = r.{name}" for name in key),
+        "key_of_t": ", ".join(f"t.{name}" for name in key if name not in ("student_durable_key",)),
+        "differs": differs,
+        "take_values": "".join(f"{name} = excluded.{name}, " for name in values),
+        "school": "r.school_key" if by_school else "-1",
+        "school_of_t": "t.school_key" if by_school else "-1",
+        "said_before": said.replace("{row}", "t"),
+        "said_after": said.replace("{row}", "r"),
+    }
 
 
 def _settle(tx: Transaction, contract: Contract, run_id: str) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from student360.contracts import Contract, contracts
+from student360.contracts import Contract, LoadMode, contracts
 from student360.ingest.dates import date_key
 from student360.ingest.files import (
     LandedFile,
@@ -123,7 +123,7 @@ def _enter(warehouse: Warehouse, contract: Contract, settings: Settings, run_id:
     arrivals = []
     for path in claimed:
         try:
-            arrival = _arrival(path)
+            arrival = _arrival(path, settings)
         except FileNotFoundError:
             continue
         if arrival.feed in (contract.feed, None):
@@ -137,20 +137,23 @@ def _enter(warehouse: Warehouse, contract: Contract, settings: Settings, run_id:
                 ledger.enter(tx, arrival, run_id)
 
 
-def _arrival(path: Path) -> ledger.Arrival:
+def _arrival(path: Path, settings: Settings) -> ledger.Arrival:
     name = original_name(path)
     sha256, size = content_hash(path)
     received = now()
     named = date_in_name(name)
+    feed = recognised_feed(path, name)
     return ledger.Arrival(
         claim_id=claim_id(path),
         sha256=sha256,
-        feed=recognised_feed(path, name),
+        feed=feed,
         name=name,
         size=size,
         received_at=received,
         effective_date_key=date_key(named or received.date()),
         effective_from="name" if named else "arrival",
+        load_mode=settings.load_mode[feed] if feed else LoadMode.DELTA,
+        rows_say_their_day=feed is not None and contracts()[feed].told_apart_by_order_without is None,
     )
 
 

@@ -5,8 +5,8 @@ is cleaned (`ingest/`), how rows get into their fact table (`merge.py`).
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import reduce
 from operator import or_
@@ -19,7 +19,7 @@ from student360.contracts import Contract, Kind
 from student360.ingest.clean import Reading
 from student360.ingest.dates import DateOrder, Evidence, evidence
 from student360.ingest.files import content_hash, now, open_regular
-from student360.ingest.problems import CELL_REASONS, BadFile
+from student360.ingest.problems import CELL_REASONS, BadFile, warning
 from student360.ingest.reader import BLOCK_BYTES, Chunk, StrictCsv
 from student360.ingest.staging import stage_chunk
 from student360.settings import Settings
@@ -35,7 +35,16 @@ class Progress:
     read: int = 0
     blank: int = 0
     rejected: int = 0
-    warnings: tuple[str, ...] = ()
+    columns_found: str = ""
+    odd: dict[str, set[str]] = field(default_factory=dict)
+
+    def warn(self, code: str, names: Iterable[str] = ()) -> None:
+        """Note something odd but harmless (problems.WARNINGS) about some columns."""
+        self.odd.setdefault(code, set()).update(names)
+
+    @property
+    def warnings(self) -> str:
+        return " ".join(warning(code, sorted(names)) for code, names in sorted(self.odd.items()))
 
 
 @dataclass(frozen=True)
@@ -69,12 +78,13 @@ class ClaimedFiles:
             return
         tx.execute(
             "UPDATE ingest_file SET status = 'staged', rows_read = ?, rows_blank = ?, rows_rejected = ?,"
-            " warnings = ?, run_id = ? WHERE file_id = ?",
+            " warnings = ?, columns_found = ?, run_id = ? WHERE file_id = ?",
             (
                 progress.read,
                 progress.blank,
                 progress.rejected,
-                "; ".join(progress.warnings),
+                progress.warnings,
+                progress.columns_found,
                 self.run_id,
                 file.file_id,
             ),
@@ -130,7 +140,8 @@ def _typed_chunks(
     settings: Settings,
     progress: Progress,
 ) -> Iterator[pd.DataFrame]:
-    chunks, orders = _chunks_with_date_orders(stream, contract, settings)
+    reader = StrictCsv(stream, contract)
+    chunks, orders = _chunks_with_date_orders(reader, stream, contract, settings)
     latest = file.received_at.date() + timedelta(days=1)
     readings = {column.name: Reading(orders.get(column.name, DateOrder.UNKNOWN), latest) for column in contract.columns}
     for chunk in chunks:
@@ -138,22 +149,33 @@ def _typed_chunks(
         progress.read += chunk.rows_read
         progress.blank += chunk.rows_blank
         progress.rejected += staged.rejects["line_no"].nunique()
+        for code, names in staged.odd.items():
+            if names:
+                progress.warn(code, names)
         tx.append("row_reject", staged.rejects.assign(file_id=file.file_id))
         if len(staged.rows):
             yield staged.rows.assign(file_id=file.file_id)
     if not progress.read:
-        progress.warnings += ("no rows",)
+        progress.warn("no_rows")
+    if not reader.ends_with_newline:
+        progress.warn("no_final_newline")
+    if reader.header.others:
+        progress.warn("unknown_column", reader.header.others.values())
+    found = set(reader.header.columns.values())
+    progress.columns_found = " ".join(sorted(found))
+    gone = set(ledger.newest_columns(tx, contract.feed)) - found
+    if gone:
+        progress.warn("missing_optional", gone)
 
 
 def _chunks_with_date_orders(
-    stream: BinaryIO, contract: Contract, settings: Settings
+    reader: StrictCsv, stream: BinaryIO, contract: Contract, settings: Settings
 ) -> tuple[Iterator[Chunk], dict[str, DateOrder]]:
     """The chunks, and the order of day and month of each date column as proven by the whole file.
 
     A file of one block is parsed once; a larger one a second time, because the proof may come late in it. Where a
     setting says the order, there is nothing to prove.
     """
-    reader = StrictCsv(stream, contract)
     dates = [column.name for column in contract.columns if column.kind in (Kind.DAY, Kind.DATE)]
     fixed = settings.date_order[contract.feed]
     if fixed is not DateOrder.UNKNOWN:

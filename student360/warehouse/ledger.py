@@ -4,12 +4,14 @@ Belongs here: reading and writing ingest_file, file_drop and row_reject. Does no
 (`ingest/files.py`), the order of things (`loading/`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
+from student360.contracts import LoadMode
 from student360.ingest.problems import BadFile
 from student360.warehouse.transaction import Transaction
 
@@ -29,6 +31,8 @@ class Arrival:
     received_at: datetime
     effective_date_key: int
     effective_from: str
+    load_mode: LoadMode
+    rows_say_their_day: bool
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,12 @@ class LedgerFile:
     received_at: datetime
     status: str
     claim_id: str
+    effective_date_key: int
+    load_mode: LoadMode
+
+    def age(self) -> tuple[int, int]:
+        """Sorts files from the oldest truth to the newest."""
+        return (self.effective_date_key, self.file_id)
 
 
 @dataclass(frozen=True)
@@ -58,33 +68,76 @@ class Drop:
 
 
 def enter(tx: Transaction, arrival: Arrival, run_id: str) -> bool:
-    """Enter a drop. Returns whether its content is new; a known content is recorded as a duplicate."""
+    """Enter a drop. Returns whether it is to be loaded; a known content is recorded as a duplicate.
+
+    A known content under a newer day is true on that day too. Where newer exports of the feed came in between, it
+    takes back what they said: then it is loaded again, as an export of that day.
+    """
     at = arrival.received_at.isoformat()
-    known = tx.value("SELECT file_id FROM ingest_file WHERE sha256 = ?", (arrival.sha256,))
-    file_id = known or 1 + int(tx.value("SELECT COALESCE(MAX(file_id), 0) FROM ingest_file"))
+    known = _newest_of_content(tx, arrival.sha256)
+    if known is not None and _takes_back(tx, known, arrival):
+        known = None
+    file_id = known["file_id"] if known else 1 + int(tx.value("SELECT COALESCE(MAX(file_id), 0) FROM ingest_file"))
     if known is None:
-        tx.execute(
-            "INSERT INTO ingest_file (file_id, sha256, feed, first_name, bytes, received_at, effective_date_key,"
-            " effective_from, status, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'received', ?)",
-            (
-                file_id,
-                arrival.sha256,
-                arrival.feed,
-                arrival.name,
-                arrival.size,
-                at,
-                arrival.effective_date_key,
-                arrival.effective_from,
-                run_id,
-            ),
-        )
+        _insert(tx, file_id, arrival, run_id)
         if arrival.feed is None:
             quarantine(tx, file_id, BadFile("unknown_dataset"), at, run_id)
+    elif _is_newer(arrival, known):
+        for table in ("ingest_file", "load_scope"):
+            tx.execute(
+                f"UPDATE {table} SET effective_date_key = ? WHERE file_id = ?", (arrival.effective_date_key, file_id)
+            )
     tx.execute(
         "INSERT INTO file_drop (claim_id, file_id, seen_name, outcome, dropped_at) VALUES (?, ?, ?, ?, ?)",
         (arrival.claim_id, file_id, arrival.name, "first" if known is None else "duplicate", at),
     )
     return known is None
+
+
+def _newest_of_content(tx: Transaction, sha256: str) -> dict[str, Any] | None:
+    found = tx.query(
+        "SELECT file_id, effective_date_key, status FROM ingest_file WHERE sha256 = ? ORDER BY file_id DESC LIMIT 1",
+        (sha256,),
+    )
+    return found[0] if found else None
+
+
+def _is_newer(arrival: Arrival, known: Mapping[str, Any]) -> bool:
+    return (
+        arrival.rows_say_their_day
+        and arrival.effective_from == "name"
+        and known["status"] != "quarantined"
+        and arrival.effective_date_key > known["effective_date_key"]
+    )
+
+
+def _takes_back(tx: Transaction, known: Mapping[str, Any], arrival: Arrival) -> bool:
+    return _is_newer(arrival, known) and bool(
+        tx.value(
+            "SELECT COUNT(*) FROM ingest_file WHERE feed = ? AND status <> 'quarantined' AND file_id <> ?"
+            " AND effective_date_key BETWEEN ? AND ?",
+            (arrival.feed, known["file_id"], known["effective_date_key"], arrival.effective_date_key),
+        )
+    )
+
+
+def _insert(tx: Transaction, file_id: int, arrival: Arrival, run_id: str) -> None:
+    tx.execute(
+        "INSERT INTO ingest_file (file_id, sha256, feed, first_name, bytes, received_at, effective_date_key,"
+        " effective_from, load_mode, status, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?)",
+        (
+            file_id,
+            arrival.sha256,
+            arrival.feed,
+            arrival.name,
+            arrival.size,
+            arrival.received_at.isoformat(),
+            arrival.effective_date_key,
+            arrival.effective_from,
+            arrival.load_mode,
+            run_id,
+        ),
+    )
 
 
 def quarantine(tx: Transaction, file_id: int, problem: BadFile, at: str, run_id: str, rows_read: int = 0) -> None:
@@ -100,12 +153,28 @@ def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:
     """The contents of a feed in one of the given states, in order of arrival."""
     marks = ", ".join("?" for _ in statuses)
     rows = tx.query(
-        "SELECT f.file_id, f.sha256, f.feed, f.first_name, f.received_at, f.status, d.claim_id"
+        "SELECT f.file_id, f.sha256, f.feed, f.first_name, f.received_at, f.status, d.claim_id,"
+        " f.effective_date_key, f.load_mode"
         " FROM ingest_file AS f JOIN file_drop AS d ON d.file_id = f.file_id AND d.outcome = 'first'"
         f" WHERE f.feed = ? AND f.status IN ({marks}) ORDER BY f.file_id",
         (feed, *statuses),
     )
-    return [LedgerFile(**row | {"received_at": datetime.fromisoformat(row["received_at"])}) for row in rows]
+    return [
+        LedgerFile(
+            **row | {"received_at": datetime.fromisoformat(row["received_at"]), "load_mode": LoadMode(row["load_mode"])}
+        )
+        for row in rows
+    ]
+
+
+def newest_columns(tx: Transaction, feed: str) -> list[str]:
+    """The columns that the newest good file of a feed had, by name."""
+    found = tx.value(
+        "SELECT columns_found FROM ingest_file WHERE feed = ? AND columns_found IS NOT NULL"
+        " AND status IN ('staged', 'loaded', 'waiting') ORDER BY file_id DESC LIMIT 1",
+        (feed,),
+    )
+    return str(found or "").split()
 
 
 def drops(tx: Transaction, only_unarchived: bool = False) -> dict[str, Drop]:

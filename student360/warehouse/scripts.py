@@ -23,6 +23,10 @@ COLUMN_COMMENT = re.compile(r"^\s*(?P<code>[^-\n][^\n]*?)\s*,?\s*-- (?P<text>[^\
 LINEAGE = (
     StagingColumn("file_id", "integer", "The file the row came from (ingest_file).", privacy=Privacy.PUBLIC),
     StagingColumn("line_no", "integer", "The line of the file that the row begins on.", privacy=Privacy.PUBLIC),
+    StagingColumn(
+        "correction_of", "text", "The refused row that this one corrects, as file and line.", True, Privacy.PUBLIC
+    ),
+    StagingColumn("rescued", "text", "Cells of columns that the contract does not know, as JSON.", True, Privacy.PII),
 )
 
 
@@ -63,6 +67,19 @@ class Script:
     @property
     def is_view(self) -> bool:
         return "CREATE VIEW" in self.text
+
+    @property
+    def day_column(self) -> str:
+        """The column that says which day a fact is about: the first that refers to dim_dates."""
+        found = re.search(r"^\s*(\w+)[^\n]*REFERENCES dim_dates", self.sections["schema"], re.MULTILINE)
+        if not found:
+            raise LookupError(f"{self.name} has no column that REFERENCES dim_dates")
+        return found[1]
+
+    @property
+    def is_rules_alone(self) -> bool:
+        """Whether its merge reads nothing but its reference file: no staged rows, facts or marts."""
+        return not re.search(r"\b(stg_|fact_|v_|touched_)", _code(self.sections.get("merge", "")))
 
     def statements(self, section: str, fragments: Mapping[str, str]) -> list[str]:
         """The statements of a section with the engine's fragments put in; empty if there is no such section."""
@@ -135,6 +152,18 @@ def staging_script(contract: Contract) -> Script:
     )
 
 
+def changes_script(found: Mapping[str, Script]) -> Script:
+    """The view of all changes, with the rows of every fact table put in."""
+    view = found["v_changes"]
+    rows = "\n    UNION ALL\n".join(
+        f"    SELECT '{s.name}' AS table_name, student_durable_key, {s.day_column} AS day_key, file_id, line_no"
+        f" FROM {s.name}"
+        for s in found.values()
+        if "resolve" in s.sections
+    )
+    return Script(view.name, view.layer, view.text.replace("    {facts}", rows))
+
+
 @cache
 def scripts() -> dict[str, Script]:
     """All tables and views by name, each after those it refers to."""
@@ -144,9 +173,22 @@ def scripts() -> dict[str, Script]:
         if path.parent.name in ("ledger", "core", "marts", "spark")
     }
     found |= {script.name: script for script in map(staging_script, contracts().values())}
+    found["v_changes"] = changes_script(found)
     names = frozenset(found)
     graph = {name: sorted(found[name].mentions(names, "schema")) for name in sorted(found)}
     return {name: found[name] for name in TopologicalSorter(graph).static_order()}
+
+
+@cache
+def fact_merge() -> Script:
+    """The merge that all fact tables share."""
+    return Script("fact", "merge", (SQL / "merge" / "fact.sql").read_text(encoding="utf-8"))
+
+
+@cache
+def rekey_facts() -> Script:
+    """How the facts of one student become those of another."""
+    return Script("rekey", "merge", (SQL / "merge" / "rekey.sql").read_text(encoding="utf-8"))
 
 
 def check_query(name: str) -> str:

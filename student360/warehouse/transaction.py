@@ -111,9 +111,9 @@ class Transaction:
         with self.cursor() as cursor:
             return self.engine.columns(cursor, table)
 
-    def run(self, script: Script, section: str) -> None:
-        """Run the statements of a section of a SQL file."""
-        for statement in script.statements(section, self.engine.fragments):
+    def run(self, script: Script, section: str, fragments: Mapping[str, str] | None = None) -> None:
+        """Run the statements of a section of a SQL file, with more fragments put in than those of the engine."""
+        for statement in script.statements(section, {**(fragments or {}), **self.engine.fragments}):
             self.execute(statement)
 
     def append(self, table: str, rows: pd.DataFrame | pa.Table) -> int:

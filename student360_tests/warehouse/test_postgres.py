@@ -1,6 +1,6 @@
 """PostgreSQL as an operator meets it: clear words for what is wrong, no secrets told, restarts survived."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +161,9 @@ def test_a_server_that_restarts_in_mid_load_costs_a_retry_and_nothing_else(
         restart_under(table)
         return real_append(self, table, rows)
 
-    def run(self: Transaction, script: Script, section: str) -> None:
-        restart_under(script.name)
-        real_run(self, script, section)
+    def run(self: Transaction, script: Script, section: str, fragments: Mapping[str, str] | None = None) -> None:
+        restart_under((fragments or {}).get("table", script.name))
+        real_run(self, script, section, fragments)
 
     monkeypatch.setattr(Transaction, "append", append)
     monkeypatch.setattr(Transaction, "run", run)

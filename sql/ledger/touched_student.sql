@@ -1,0 +1,21 @@
+-- Which students a load changed since risk tiers were last compared, with a line that did it.
+
+-- name: schema
+CREATE TABLE touched_student (
+    student_durable_key {integer} NOT NULL, -- The student.
+    file_id             {integer} NOT NULL, -- The newest file that changed something.
+    line_no             {integer} NOT NULL, -- Its last line that did; 0 when it was the lack of a line.
+    PRIMARY KEY (student_durable_key)
+) {keyed};
+
+-- name: after_merge
+INSERT INTO touched_student (student_durable_key, file_id, line_no)
+SELECT i.student_durable_key, i.file_id, MAX(i.line_no)
+FROM incoming AS i
+JOIN (
+    SELECT student_durable_key, MAX(file_id) AS file_id FROM incoming WHERE outcome IN ('loaded', 'updated')
+    GROUP BY student_durable_key
+) AS n ON n.student_durable_key = i.student_durable_key AND n.file_id = i.file_id
+WHERE i.outcome IN ('loaded', 'updated')
+GROUP BY i.student_durable_key, i.file_id
+ON CONFLICT (student_durable_key) DO UPDATE SET file_id = excluded.file_id, line_no = excluded.line_no;

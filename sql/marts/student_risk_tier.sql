@@ -1,0 +1,62 @@
+-- Every change of a student's risk tier: when it was noticed, from what to what, why, and the file and line behind it.
+-- The last row of a student (is_current) is the tier of today. A student who is no longer enrolled has no tier.
+
+-- name: schema
+CREATE TABLE student_risk_tier (
+    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    change_no           {integer} NOT NULL, -- Number of the change, for this student, from 1.
+    is_current          {integer} NOT NULL, -- 1 for the last one.
+    tier_before         {text}, -- The tier before; missing for the first. [sensitive]
+    risk_tier           {text}, -- The tier since; missing when no longer enrolled. [sensitive]
+    risk_score          {integer} NOT NULL, -- The score since. [sensitive]
+    reasons             {text} NOT NULL, -- All reasons in words. [sensitive]
+    as_of_date_key      {integer} NOT NULL, -- The day that the risk monitor looked from, yyyymmdd.
+    rule_set            {text} NOT NULL, -- The rules that were applied.
+    cause               {text} NOT NULL, -- data (a line about the student), rules, or time (days went by).
+    file_id             {integer}, -- The file that changed something about the student; missing unless the cause is data.
+    line_no             {integer}, -- Its last line that did; 0 when it was the lack of a line.
+    PRIMARY KEY (student_durable_key, change_no)
+) {keyed};
+CREATE UNIQUE INDEX student_risk_tier_current ON student_risk_tier (student_durable_key) WHERE is_current = 1;
+
+-- name: row_count
+SELECT COUNT(*) FROM student_risk_tier WHERE is_current = 1;
+
+-- name: merge
+CREATE TEMP TABLE moved AS
+SELECT
+    COALESCE(n.student_durable_key, b.student_durable_key) AS student_durable_key,
+    COALESCE(b.change_no, 0) + 1 AS change_no, b.risk_tier AS tier_before, n.risk_tier,
+    COALESCE(n.risk_score, 0) AS risk_score, COALESCE(n.reasons, '') AS reasons
+FROM (SELECT student_durable_key, risk_tier, risk_score, reasons FROM v_student_risk_monitor) AS n
+FULL JOIN (
+    SELECT student_durable_key, change_no, risk_tier FROM student_risk_tier WHERE is_current = 1
+) AS b ON b.student_durable_key = n.student_durable_key
+WHERE n.risk_tier IS DISTINCT FROM b.risk_tier;
+
+UPDATE student_risk_tier SET is_current = 0
+WHERE is_current = 1 AND student_durable_key IN (SELECT student_durable_key FROM moved);
+
+INSERT INTO student_risk_tier (
+    student_durable_key, change_no, is_current, tier_before, risk_tier, risk_score, reasons, as_of_date_key, rule_set,
+    cause, file_id, line_no
+)
+SELECT
+    m.student_durable_key, m.change_no, 1, m.tier_before, m.risk_tier, m.risk_score, m.reasons, o.as_of_date_key,
+    o.rule_set,
+    CASE WHEN t.file_id IS NOT NULL THEN 'data'
+        WHEN (SELECT s.value FROM setting AS s WHERE s.name = 'rules_of_tiers')
+            IS DISTINCT FROM (SELECT s.value FROM setting AS s WHERE s.name = 'rules_now') THEN 'rules'
+        ELSE 'time' END,
+    t.file_id, t.line_no
+FROM moved AS m
+CROSS JOIN v_as_of AS o
+LEFT JOIN touched_student AS t ON t.student_durable_key = m.student_durable_key;
+
+INSERT INTO setting (name, value)
+SELECT 'rules_of_tiers', s.value FROM setting AS s WHERE s.name = 'rules_now'
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+DELETE FROM touched_student;
+
+DROP TABLE moved;

@@ -1,0 +1,134 @@
+-- The merge that all fact tables share. {table} is the fact table, {key} its primary key, {resolve} its own query that
+-- turns the staged rows of the files in `due` into rows of the fact table. A newer export overwrites, an older one never
+-- does; a row that says nothing new is left as it is, but for the note of the newest file that said so.
+
+-- name: incoming
+CREATE TEMP TABLE incoming AS
+WITH resolved AS (
+    {resolve}
+),
+ranked AS (
+    SELECT
+        r.*, f.effective_date_key, f.feed,
+        ROW_NUMBER() OVER (
+            PARTITION BY {key} ORDER BY f.effective_date_key DESC, r.file_id DESC, r.line_no DESC
+        ) AS newest
+    FROM resolved AS r
+    JOIN ingest_file AS f ON f.file_id = r.file_id
+)
+SELECT
+    r.*, r.{day} AS day_key,
+    CASE
+        WHEN r.newest > 1 THEN 'unchanged'
+        WHEN t.file_id IS NULL AND EXISTS (
+            SELECT 1 FROM load_scope AS s
+            WHERE s.feed = r.feed AND s.effective_date_key >= r.effective_date_key
+              AND (s.effective_date_key, s.file_id) > (r.effective_date_key, r.file_id)
+              AND r.{day} BETWEEN s.first_date_key AND s.last_date_key
+              AND (s.school_key = -1 OR s.school_key = {school})
+        ) THEN 'unchanged'
+        WHEN t.file_id IS NULL THEN 'loaded'
+        WHEN (k.effective_date_key, k.file_id) > (r.effective_date_key, r.file_id) THEN 'unchanged'
+        WHEN {differs} THEN 'updated'
+        ELSE 'unchanged'
+    END AS outcome,
+    CASE
+        WHEN r.newest = 1 AND (k.effective_date_key, k.file_id) < (r.effective_date_key, r.file_id) THEN 1 ELSE 0
+    END AS confirms
+FROM ranked AS r
+LEFT JOIN {table} AS t ON {same_key}
+LEFT JOIN ingest_file AS k ON k.file_id = t.confirmed_file_id;
+
+-- name: upsert
+INSERT INTO row_change (
+    table_name, student_durable_key, day_key, change, file_id, line_no, before_file_id, before_line_no,
+    said_before, said_after
+)
+SELECT
+    '{table}', r.student_durable_key, r.day_key, 'changed', r.file_id, r.line_no, t.file_id, t.line_no,
+    {said_before}, {said_after}
+FROM incoming AS r
+JOIN {table} AS t ON {same_key}
+WHERE r.outcome = 'updated';
+
+INSERT INTO {table} ({columns}, file_id, line_no, confirmed_file_id)
+SELECT {columns}, file_id, line_no, file_id FROM incoming WHERE outcome IN ('loaded', 'updated') ORDER BY {key}
+ON CONFLICT ({key}) DO UPDATE SET
+    {take_values}file_id = excluded.file_id, line_no = excluded.line_no, confirmed_file_id = excluded.file_id;
+
+INSERT INTO {table} ({columns}, file_id, line_no, confirmed_file_id)
+SELECT {columns}, file_id, line_no, file_id FROM incoming WHERE outcome = 'unchanged' AND confirms = 1 ORDER BY {key}
+ON CONFLICT ({key}) DO UPDATE SET confirmed_file_id = excluded.confirmed_file_id;
+
+-- name: vanished
+CREATE TEMP TABLE scope AS
+SELECT
+    i.file_id, i.feed, i.effective_date_key,
+    CASE WHEN f.load_mode = 'snapshot' THEN 0 ELSE MIN(i.day_key) END AS first_date_key,
+    CASE WHEN f.load_mode = 'snapshot' THEN 99991231 ELSE MAX(i.day_key) END AS last_date_key,
+    n.school_key
+FROM incoming AS i
+JOIN ingest_file AS f ON f.file_id = i.file_id
+JOIN (
+    SELECT DISTINCT
+        r.file_id,
+        CASE WHEN MAX({school}) OVER (PARTITION BY r.file_id) > 0 THEN {school} ELSE -1 END AS school_key
+    FROM incoming AS r
+) AS n ON n.file_id = i.file_id
+WHERE f.load_mode <> 'delta' AND f.status = 'staged' AND (f.load_mode = 'snapshot' OR i.day_key > 0)
+GROUP BY i.file_id, i.feed, i.effective_date_key, f.load_mode, n.school_key;
+
+CREATE TEMP TABLE vanished AS
+SELECT t.student_durable_key, t.{day} AS day_key, t.file_id, t.line_no, s.file_id AS scope_file_id, s.feed, {key_of_t}
+FROM scope AS s
+JOIN {table} AS t
+    ON t.{day} BETWEEN s.first_date_key AND s.last_date_key
+    AND (s.school_key = -1 OR s.school_key = {school_of_t})
+JOIN ingest_file AS k ON k.file_id = t.confirmed_file_id
+WHERE (k.effective_date_key, k.file_id) < (s.effective_date_key, s.file_id)
+  AND NOT EXISTS (
+      SELECT 1 FROM row_reject AS x JOIN student_alias AS a ON a.student_id = x.student_id
+      WHERE x.file_id = s.file_id AND a.student_durable_key = t.student_durable_key
+  );
+
+-- name: covered
+SELECT COUNT(*) FROM scope AS s JOIN {table} AS t
+    ON t.{day} BETWEEN s.first_date_key AND s.last_date_key
+    AND (s.school_key = -1 OR s.school_key = {school_of_t});
+
+-- name: withdraw
+INSERT INTO row_change (
+    table_name, student_durable_key, day_key, change, file_id, line_no, before_file_id, before_line_no,
+    said_before, said_after
+)
+SELECT
+    '{table}', t.student_durable_key, r.day_key, 'withdrawn', r.scope_file_id, 0, t.file_id, t.line_no,
+    {said_before}, NULL
+FROM vanished AS r
+JOIN {table} AS t ON {same_key};
+
+DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM vanished);
+
+INSERT INTO touched_student_month (student_durable_key, month_key, feed)
+SELECT DISTINCT student_durable_key, day_key / 100, feed FROM vanished WHERE 1 = 1
+ON CONFLICT DO NOTHING;
+
+INSERT INTO touched_student (student_durable_key, file_id, line_no)
+SELECT DISTINCT student_durable_key, scope_file_id, 0 FROM vanished WHERE 1 = 1
+ON CONFLICT (student_durable_key) DO UPDATE SET file_id = excluded.file_id, line_no = excluded.line_no;
+
+INSERT INTO load_scope (file_id, school_key, feed, effective_date_key, first_date_key, last_date_key)
+SELECT file_id, school_key, feed, effective_date_key, first_date_key, last_date_key FROM scope;
+
+UPDATE ingest_file SET sweep = 'done', rows_withdrawn = (SELECT COUNT(*) FROM vanished AS v WHERE v.scope_file_id = ingest_file.file_id)
+WHERE file_id IN (SELECT file_id FROM scope);
+
+-- name: shrink_extent
+UPDATE data_extent SET
+    first_date_key = (SELECT MIN({day}) FROM {table}), last_date_key = (SELECT MAX({day}) FROM {table})
+WHERE feed IN (SELECT feed FROM vanished) AND EXISTS (SELECT 1 FROM {table}) AND EXISTS (
+    SELECT 1 FROM vanished AS v
+    WHERE v.feed = data_extent.feed AND v.day_key IN (data_extent.first_date_key, data_extent.last_date_key)
+);
+
+DELETE FROM data_extent WHERE feed IN (SELECT feed FROM vanished) AND NOT EXISTS (SELECT 1 FROM {table});

@@ -1,0 +1,59 @@
+"""The whole way from the landing folder to the risk monitor in one process, in the order of the asset graph.
+
+Belongs here: the order, for what runs without Dagster (`python -m student360 reprocess`, tests). Does not belong here:
+the steps themselves.
+"""
+
+from collections.abc import Collection
+
+from student360.contracts import Contract, contracts
+from student360.loading.merge import merge_feed
+from student360.loading.receive import archive_finished, receive
+from student360.loading.rules import merge_rules
+from student360.loading.stage import ClaimedFiles
+from student360.settings import Settings
+from student360.warehouse.scripts import Script, scripts
+from student360.warehouse.warehouse import Warehouse
+
+
+def load_all(warehouse: Warehouse, settings: Settings, run_id: str) -> None:
+    """Take in what is ready and bring everything up to date, as the ingest job does."""
+    for contract in contracts().values():
+        receive(warehouse, settings, contract, run_id)
+    load_received(warehouse, settings, run_id)
+    archive_finished(warehouse, settings)
+
+
+def load_received(warehouse: Warehouse, settings: Settings, run_id: str, feeds: Collection[str] | None = None) -> None:
+    """From the ledger to the risk monitor: what was received (of some feeds, or of all) is staged and merged."""
+    chosen = [contract for contract in contracts().values() if feeds is None or contract.feed in feeds]
+    for contract in chosen:
+        stage_feed(warehouse, contract, settings, run_id)
+    loaders = {contract.loads: contract for contract in contracts().values()}
+    for script in core_in_order():
+        if script.name in loaders:
+            merge_feed(warehouse, loaders[script.name], settings, run_id)
+        else:
+            merge_rules(warehouse, script, settings)
+    for script in marts_in_order():
+        merge_rules(warehouse, script, settings)
+
+
+def stage_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> None:
+    """Stage the received files of a feed in one transaction."""
+    with warehouse.transaction() as tx:
+        for frame in ClaimedFiles(contract, warehouse, settings, run_id):
+            tx.append(contract.staging_table, frame)
+
+
+def core_in_order() -> list[Script]:
+    """Rules, then students, then their declared ids, then facts."""
+    core = [script for script in scripts().values() if script.layer == "core"]
+    places = {"dim_students": 1, "student_id_change": 2}
+    return sorted(core, key=lambda script: places.get(script.name, 3 * script.name.startswith("fact_")))
+
+
+def marts_in_order() -> list[Script]:
+    """What is computed from facts, then the tiers that are computed from that."""
+    marts = [script for script in scripts().values() if script.layer == "marts"]
+    return sorted(marts, key=lambda script: script.name == "student_risk_tier")
