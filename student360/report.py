@@ -3,11 +3,16 @@
 Belongs here: reading the warehouse and drawing tables. Does not belong here: running anything.
 """
 
+from collections.abc import Sequence
+
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from student360.warehouse.ledger import COUNTS, file_table
+from student360.reprocess import Again
+from student360.verify import Promise
+from student360.warehouse.ledger import COUNTS, file_table, to_do
 from student360.warehouse.warehouse import Warehouse
 
 TIERS = ("HIGH", "MODERATE", "WATCH", "ON_TRACK", "INSUFFICIENT_DATA")
@@ -19,18 +24,50 @@ def _table(title: str, frame: pd.DataFrame, numeric: tuple[str, ...] = ()) -> Ta
     for column in frame.columns:
         table.add_column(str(column), justify="right" if column in numeric else "left", overflow="fold")
     for row in frame.astype("object").where(frame.notna(), "").itertuples(index=False):
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else escape(_printable(cell)) for cell in row))
     return table
+
+
+def _printable(cell: object) -> str:
+    """A cell without what a terminal would obey: names of files come from outside."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(cell))
 
 
 def files_report(warehouse: Warehouse, limit: int = 20) -> Table:
     """The newest files: rows read, loaded, updated, unchanged, rejected, waiting, and the outcome with its reason."""
     with warehouse.reading() as tx:
         files = file_table(tx, limit=limit)
-    shown = files[["name", *COUNTS, "outcome", "reason"]].rename(columns=lambda name: name.removeprefix("rows_"))
+    counts = [*COUNTS, *(["rows_withdrawn"] if files["rows_withdrawn"].any() else [])]
+    shown = files[["name", *counts, "outcome", "reason"]].rename(columns=lambda name: name.removeprefix("rows_"))
     if not shown["reason"].any():
         shown = shown.drop(columns="reason")
-    return _table("Files", shown, tuple(name.removeprefix("rows_") for name in COUNTS))
+    return _table("Files", shown, tuple(name.removeprefix("rows_") for name in counts))
+
+
+def to_do_report(warehouse: Warehouse) -> Table | None:
+    """What needs a person, file by file, and what to do; None when nothing does."""
+    with warehouse.reading() as tx:
+        waiting = to_do(tx)
+    if waiting.empty:
+        return None
+    return _table("What needs a person", waiting.rename(columns={"what_to_do": "what to do"}))
+
+
+def promises_report(promises: Sequence[Promise]) -> Table:
+    """Each promise, how many things were looked at, and what is wrong."""
+    table = Table(title="Ledger, archive and warehouse against each other", title_justify="left", header_style="bold")
+    for column in ("", "promise", "looked at", "what differs"):
+        table.add_column(column, justify="right" if column == "looked at" else "left", overflow="fold")
+    for promise in promises:
+        mark = "[red]✗[/red]" if promise.broken else "[green]✓[/green]"
+        table.add_row(mark, promise.name, f"{promise.looked_at:,}", escape("\n".join(promise.broken)))
+    return table
+
+
+def reprocessed_report(again: Sequence[Again]) -> Table:
+    """What became of files that were loaded again."""
+    files = pd.DataFrame([(file.name, file.before, file.after) for file in again], columns=["file", "before", "after"])
+    return _table("Loaded again", files)
 
 
 def tiers_report(warehouse: Warehouse) -> Table:
@@ -74,7 +111,11 @@ def trend_report(warehouse: Warehouse, table: str, value: str, weight: str, titl
 
 def print_report(warehouse: Warehouse, console: Console) -> None:
     """All of it."""
-    console.print(files_report(warehouse), tiers_report(warehouse), reasons_report(warehouse))
+    console.print(files_report(warehouse))
+    needed = to_do_report(warehouse)
+    if needed is not None:
+        console.print(needed)
+    console.print(tiers_report(warehouse), reasons_report(warehouse))
     for table, value, weight, title in (
         ("agg_attendance_trend", "attendance_rate", "records", "Attendance rate by grade level, % (Spark)"),
         ("agg_score_trend", "average_score", "scores", "Average score by grade level, % (Spark)"),

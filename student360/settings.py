@@ -69,6 +69,10 @@ class Settings:
     def quarantine(self) -> Path:
         return self.data_dir / "quarantine"
 
+    @property
+    def to_correct(self) -> Path:
+        return self.quarantine / "to_correct"
+
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment. Raises ValueError naming the variable that cannot be understood."""

@@ -26,6 +26,7 @@ CREATE TABLE ingest_file (
     rows_waiting   {integer} NOT NULL DEFAULT 0, -- Rows that wait for their student.
     rows_withdrawn {integer} NOT NULL DEFAULT 0, -- Rows of older files that this file, being the whole truth, no longer holds.
     sweep          {text} CHECK (sweep IN ('done', 'held')), -- Of a snapshot or window: done, or held back because too much would vanish.
+    to_correct     {text}, -- The CSV with its refused rows and reasons, below the data folder. [sensitive]
     run_id         {text}, -- The Dagster run that handled it last.
     committed_at   {text} -- When its outcome was committed (UTC).
 ) {strict};

@@ -17,17 +17,30 @@ CREATE TABLE row_reject (
 CREATE INDEX row_reject_by_correction ON row_reject (correction_of);
 
 -- name: note_resent
-UPDATE row_reject SET resent_file_id = n.file_id, resent_line_no = n.line_no
+CREATE TEMP TABLE resent AS
+SELECT o.file_id AS refused_file_id, c.correction_of, c.file_id, MAX(c.line_no) AS line_no
 FROM (
-    SELECT o.file_id AS refused_file_id, c.correction_of, SUBSTR(o.sha256, 1, 8) AS start_of_hash, c.file_id, MAX(c.line_no) AS line_no
-    FROM (
-        SELECT file_id, line_no, correction_of FROM corrections
-        UNION
-        SELECT file_id, line_no, correction_of FROM row_reject
-        WHERE correction_of IS NOT NULL AND file_id IN (SELECT file_id FROM corrected)
-    ) AS c
-    JOIN ingest_file AS o ON SUBSTR(o.sha256, 1, 8) = SUBSTR(c.correction_of, 1, 8) AND o.file_id <> c.file_id
-    GROUP BY o.file_id, o.sha256, c.correction_of, c.file_id
-) AS n
-WHERE row_reject.file_id = n.refused_file_id
-  AND n.correction_of = n.start_of_hash || '-' || CAST(row_reject.line_no AS TEXT);
+    SELECT s.file_id, s.line_no, s.correction_of FROM {staging} AS s JOIN due ON due.file_id = s.file_id
+    UNION ALL
+    SELECT r.file_id, r.line_no, r.correction_of FROM row_reject AS r JOIN due ON due.file_id = r.file_id
+) AS c
+JOIN ingest_file AS o ON SUBSTR(o.sha256, 1, 8) = SUBSTR(c.correction_of, 1, 8) AND o.file_id <> c.file_id
+GROUP BY o.file_id, c.correction_of, c.file_id;
+
+UPDATE row_reject SET resent_file_id = r.file_id, resent_line_no = r.line_no
+FROM resent AS r
+JOIN ingest_file AS o ON o.file_id = r.refused_file_id
+WHERE row_reject.file_id = r.refused_file_id
+  AND r.correction_of = SUBSTR(o.sha256, 1, 8) || '-' || CAST(row_reject.line_no AS TEXT);
+
+UPDATE ingest_file SET
+    effective_date_key = o.effective_date_key, effective_from = o.effective_from, load_mode = 'delta'
+FROM (
+    SELECT r.file_id, MIN(f.effective_date_key) AS effective_date_key, MIN(f.effective_from) AS effective_from
+    FROM resent AS r
+    JOIN ingest_file AS f ON f.file_id = r.refused_file_id
+    GROUP BY r.file_id
+) AS o
+WHERE ingest_file.file_id = o.file_id;
+
+DROP TABLE resent;

@@ -75,7 +75,7 @@ JOIN (
         CASE WHEN MAX({school}) OVER (PARTITION BY r.file_id) > 0 THEN {school} ELSE -1 END AS school_key
     FROM incoming AS r
 ) AS n ON n.file_id = i.file_id
-WHERE f.load_mode <> 'delta' AND f.status = 'staged' AND (f.load_mode = 'snapshot' OR i.day_key > 0)
+WHERE f.load_mode <> 'delta' AND (f.load_mode = 'snapshot' OR i.day_key > 0)
 GROUP BY i.file_id, i.feed, i.effective_date_key, f.load_mode, n.school_key;
 
 CREATE TEMP TABLE vanished AS

@@ -139,6 +139,16 @@ def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Pat
     return target
 
 
+def move_archived(path: Path, folder: Path) -> Path:
+    """Rename an archived file into another archive folder, keeping its year, month and name."""
+    target = folder / path.parent.parent.name / path.parent.name / path.name
+    make_private(target.parent)
+    path.rename(target)
+    for directory in (path.parent, target.parent):
+        _sync(directory)
+    return target
+
+
 def make_private(folder: Path) -> None:
     """Create a folder (and its parents) that only its owner can enter, whatever the umask."""
     for missing in reversed([folder, *folder.parents]):

@@ -12,7 +12,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -30,6 +30,7 @@ MAX_LINE_BYTES = 2**20
 MAGIC_NUMBERS = (b"PK\x03\x04", b"%PDF", b"\x1f\x8b", b"MZ", b"\x7fELF", b"\xd0\xcf\x11\xe0", b"\x89PNG")
 QUOTE, NEWLINE = 0x22, 0x0A
 OTHER, CORRECTION_OF, WHAT_IS_WRONG = "other:", "correction_of", "what_is_wrong"
+Reject = tuple[int, str, str, str, str | None]
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Chunk:
 
     A column that the contract does not know is there as `other:<name>`; correction_of only in files of corrections.
 
-    `rejects` has line_no, column_name, reason_code and value for the rows that are no rows.
+    `rejects` has line_no, column_name, reason_code, value and correction_of for the rows that are no rows.
     """
 
     cells: pd.DataFrame
@@ -70,7 +71,7 @@ class Header:
         return self.columns | others | correction
 
 
-REJECT_COLUMNS = ("line_no", "column_name", "reason_code", "value")
+REJECT_COLUMNS = ("line_no", "column_name", "reason_code", "value", CORRECTION_OF)
 
 
 def no_rejects() -> pd.DataFrame:
@@ -117,6 +118,34 @@ class StrictCsv:
             raise BadFile("empty_file")
         if rows and surplus_rows == rows:
             raise BadFile("column_count")
+
+    def rows_as_they_came(self, lines: Collection[int] | None) -> Iterator[tuple[int, list[str]]]:
+        """The header (as line 0) and then the rows that begin on the given lines, or all: their cells, untouched."""
+        self._stream.seek(0)
+        line_no, header_read = 1, False
+        wanted = None if lines is None else np.fromiter(lines, dtype=np.int64)
+        for block in self._row_blocks():
+            if not header_read:
+                block, line_no = self._read_header(block, line_no)
+                header_read = True
+                yield 0, self.header.cells
+            if not block:
+                continue
+            starts, ends, _, first_lines = _rows(block, self.header.delimiter)
+            numbers = line_no + first_lines
+            chosen = ~_blank_rows(block, starts, ends)
+            if wanted is not None:
+                chosen &= np.isin(numbers, wanted)
+            for row in np.flatnonzero(chosen):
+                yield int(numbers[row]), self._cells_of(block[starts[row] : ends[row]])
+            line_no += block.count(b"\n")
+
+    def _correction_in(self, cells: list[str]) -> str | None:
+        place = self.header.correction
+        return None if place is None or place >= len(cells) else cells[place].strip() or None
+
+    def _cells_of(self, row: bytes) -> list[str]:
+        return next(csv.reader(io.StringIO(row.decode(), newline=""), delimiter=self.header.delimiter))
 
     # blocks ------------------------------------------------------------------------------------------------
 
@@ -201,7 +230,7 @@ class StrictCsv:
         surplus = 0
         for row in np.flatnonzero(~good & ~blank):
             text = block[starts[row] : ends[row]].decode()
-            cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self.header.delimiter))
+            cells = self._cells_of(block[starts[row] : ends[row]])
             extra = cells[self.header.width :]
             if extra and not any(cell.strip() for cell in extra):
                 rescued.append(cells[: self.header.width])
@@ -209,7 +238,7 @@ class StrictCsv:
                 continue
             surplus += bool(extra)
             reason = "extra_cell" if extra else "missing_cell"
-            rejects.append((int(line_numbers[row]), "(row)", reason, text.rstrip("\n")))
+            rejects.append((int(line_numbers[row]), "(row)", reason, text.rstrip("\n"), self._correction_in(cells)))
         cells_frame = self._arrow_cells(block, starts[good], ends[good], bool(good.all()))
         cells_frame["line_no"] = line_numbers[good]
         if rescued:
@@ -257,7 +286,9 @@ class StrictCsv:
         both = both.sort_values("line_no", kind="stable", ignore_index=True)
         return both.astype(dict.fromkeys(wanted.values(), "category"))
 
-    def _without_repeated_headers(self, cells: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[int, str, str, str]]]:
+    def _without_repeated_headers(
+        self, cells: pd.DataFrame
+    ) -> tuple[pd.DataFrame, list[tuple[int, str, str, str, str | None]]]:
         """Rows that say again what the header says, as in concatenated exports."""
         first_position, first_column = next(iter(self.header.columns.items()))
         repeated = cells[first_column] == self.header.cells[first_position]
@@ -265,7 +296,9 @@ class StrictCsv:
             return cells, []
         for position, column in self.header.columns.items():
             repeated &= cells[column] == self.header.cells[position]
-        rejects = [(int(line), "(row)", "repeated_header", "") for line in cells.loc[repeated, "line_no"]]
+        rejects: list[Reject] = [
+            (int(line), "(row)", "repeated_header", "", None) for line in cells.loc[repeated, "line_no"]
+        ]
         return cells[~repeated].reset_index(drop=True), rejects
 
 

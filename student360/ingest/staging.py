@@ -72,6 +72,7 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
                         "column_name": column.name,
                         "reason_code": row_reasons[bad],
                         "value": texts.to_numpy()[codes[bad]],
+                        CORRECTION_OF: _corrections(cells)[bad],
                     }
                 )
             )
@@ -89,8 +90,9 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
         else pd.DataFrame(columns=list(REJECT_COLUMNS))
     )
     rejects["reason"] = rejects["reason_code"].map(CELL_REASONS)
-    about = pd.DataFrame({"line_no": cells["line_no"], CORRECTION_OF: _corrections(cells)})
-    about["student_id"] = typed["student_id"].astype("object") if "student_id" in typed else None
+    about = cells[["line_no"]].assign(
+        student_id=typed["student_id"].astype("object") if "student_id" in typed else None
+    )
     rejects = rejects.merge(about[about["line_no"].isin(rejects["line_no"])], on="line_no", how="left")
     return Staged(rows, rejects, odd)
 

@@ -71,7 +71,7 @@ def _merge_facts(
         tx.run(scripts()["data_extent"], "after_merge")
         _keep_only_waiting_rows(tx, contract)
         if files[0].load_mode is not LoadMode.DELTA and files[0].status == "staged":
-            sweep(tx, fact_merge(), fragments, files[0], settings)
+            _sweep_unless_suspicious(tx, fact_merge(), fragments, files[0], settings)
         tx.execute("DROP TABLE incoming")
 
 
@@ -83,7 +83,7 @@ def _merge_slices(tx: Transaction, script: Script, settings: Settings) -> None:
         tx.run(script, "merge")
         _note_what_was_merged(tx, script)
         if files[slice_["file_id"]].load_mode is LoadMode.SNAPSHOT:
-            sweep(tx, script, {}, files[slice_["file_id"]], settings)
+            _sweep_unless_suspicious(tx, script, {}, files[slice_["file_id"]], settings)
         tx.execute("DROP TABLE incoming")
 
 
@@ -104,33 +104,45 @@ def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
     )
 
 
-def sweep(
-    tx: Transaction, script: Script, fragments: Mapping[str, str], file: LedgerFile, settings: Settings | None
-) -> int:
-    """Withdraw the rows that a snapshot or window no longer holds. Returns how many.
+def sweep(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> int:
+    """Withdraw the rows that a snapshot or window no longer holds. Returns how many. Needs `incoming` (or `slice`)."""
+    withdrawn, _ = _look_for_vanished(tx, script, fragments)
+    _withdraw(tx, script, fragments)
+    return withdrawn
 
-    Held back, with the old rows left as they are, when more would vanish than the settings allow, or when a refused
-    row of the file does not say which student it is about: it may be one of those that seem to be missing. Without
-    settings nothing is held back. Students with refused rows are left out.
+
+def _sweep_unless_suspicious(
+    tx: Transaction, script: Script, fragments: Mapping[str, str], file: LedgerFile, settings: Settings
+) -> None:
+    """Withdraw what vanished, or hold it back until an operator allows it and leave the old rows as they are.
+
+    Held back when more would vanish than the settings allow, or when a refused row of the file does not say which
+    student it is about: it may be one of those that seem to be missing. Students with refused rows are left out.
     """
+    vanished, covered = _look_for_vanished(tx, script, fragments)
+    if vanished and (_is_suspicious(vanished, covered, settings) or _has_nameless_rejects(tx, file)):
+        tx.execute("UPDATE ingest_file SET sweep = 'held' WHERE file_id IN (SELECT file_id FROM scope)")
+        _drop_temporaries(tx)
+    else:
+        _withdraw(tx, script, fragments)
+
+
+def _look_for_vanished(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> tuple[int, int]:
+    """How many rows the file does not hold, of how many that it speaks about."""
     tx.run(script, "vanished", fragments)
     vanished = int(tx.value("SELECT COUNT(*) FROM vanished"))
-    covered = int(tx.value(script.statements("covered", fragments)[0]))
-    held = (
-        settings is not None
-        and vanished > 0
-        and (_is_suspicious(vanished, covered, settings) or _has_nameless_rejects(tx, file))
-    )
-    if held:
-        tx.execute(
-            "UPDATE ingest_file SET sweep = 'held', rows_withdrawn = 0 WHERE file_id IN (SELECT file_id FROM scope)"
-        )
-    else:
-        tx.run(script, "withdraw", fragments)
-        tx.run(script, "shrink_extent", fragments)
+    return vanished, int(tx.value(script.statements("covered", fragments)[0]))
+
+
+def _withdraw(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> None:
+    tx.run(script, "withdraw", fragments)
+    tx.run(script, "shrink_extent", fragments)
+    _drop_temporaries(tx)
+
+
+def _drop_temporaries(tx: Transaction) -> None:
     tx.execute("DROP TABLE vanished")
     tx.execute("DROP TABLE scope")
-    return 0 if held else vanished
 
 
 def _is_suspicious(vanished: int, covered: int, settings: Settings) -> bool:
@@ -138,7 +150,8 @@ def _is_suspicious(vanished: int, covered: int, settings: Settings) -> bool:
 
 
 def _has_nameless_rejects(tx: Transaction, file: LedgerFile) -> bool:
-    return bool(tx.value("SELECT COUNT(*) FROM row_reject WHERE file_id = ? AND student_id IS NULL", (file.file_id,)))
+    nameless = "student_id IS NULL AND reason_code <> 'repeated_header'"
+    return tx.count(f"SELECT COUNT(*) FROM row_reject WHERE file_id = ? AND {nameless}", (file.file_id,)) > 0
 
 
 def fact_fragments(script: Script) -> dict[str, str]:

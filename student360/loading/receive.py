@@ -6,7 +6,7 @@ what is inside the files (`stage.py`).
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from student360.contracts import Contract, LoadMode, contracts
@@ -20,6 +20,7 @@ from student360.ingest.files import (
     date_in_name,
     landed_files,
     make_private,
+    move_archived,
     now,
     open_regular,
     original_name,
@@ -27,6 +28,7 @@ from student360.ingest.files import (
 )
 from student360.ingest.headers import recognise
 from student360.ingest.reader import first_line
+from student360.loading.to_correct import write_to_correct
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.warehouse import Warehouse
@@ -158,28 +160,39 @@ def _arrival(path: Path, settings: Settings) -> ledger.Arrival:
 
 
 def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
-    """Move every file in the work folder whose outcome is committed to where the ledger says it belongs.
+    """Move every file whose outcome is committed to where the ledger says it belongs, with its refused rows beside.
 
     A file that was written to after it was read goes back to landing: its new bytes are another content. A file
     that was moved by a run that died before it could note so is found by its claim.
     """
     with warehouse.reading() as tx:
         unarchived = {claim: drop for claim, drop in ledger.drops(tx, only_unarchived=True).items() if drop.is_final}
+        wrong = {drop.file_id: ledger.refused_rows(tx, drop.file_id) for drop in unarchived.values()}
     if not unarchived:
         return
     places: dict[str, Path] = {}
+    to_correct: dict[int, Path] = {}
     at_work = {claim_id(path): path for path in _work_files(settings)}
     for key, drop in unarchived.items():
         folder = settings.quarantine if drop.status == "quarantined" else settings.processed
-        if key in at_work:
-            place = _archived(at_work[key], drop, folder, settings)
-        else:
-            place = next(folder.rglob(f"*__{key}__*"), None)
-        if place is not None:
-            places[key] = place
+        work = at_work.get(key)
+        place = _archived(work, drop, folder, settings) if work else _moved(key, folder, settings)
+        if place is None:
+            continue
+        places[key] = place
+        if wrong[drop.file_id] and drop.feed and settings.landing not in place.parents:
+            to_correct[drop.file_id] = _write_to_correct(place, drop, wrong[drop.file_id], settings)
     with warehouse.transaction() as tx:
         for key, place in places.items():
             ledger.note_archived(tx, key, str(place.relative_to(settings.data_dir)), now().isoformat())
+        for file_id, path in to_correct.items():
+            ledger.note_to_correct(tx, file_id, str(path.relative_to(settings.data_dir)))
+
+
+def _write_to_correct(place: Path, drop: ledger.Drop, wrong: Mapping[int, str], settings: Settings) -> Path:
+    target = settings.to_correct / f"{drop.feed}_to_correct_{drop.sha256[:8]}.csv"
+    write_to_correct(place, target, contracts()[str(drop.feed)], drop.sha256, wrong, whole=drop.status == "quarantined")
+    return target
 
 
 def _archived(path: Path, drop: ledger.Drop, folder: Path, settings: Settings) -> Path | None:
@@ -190,3 +203,12 @@ def _archived(path: Path, drop: ledger.Drop, folder: Path, settings: Settings) -
         return path.rename(settings.landing / f"{claim_id(path)}_{drop.feed or 'unknown'}.csv")
     except FileNotFoundError:
         return None
+
+
+def _moved(key: str, folder: Path, settings: Settings) -> Path | None:
+    """The place of a file that is not in the work folder: moved already, or loaded again from the archive."""
+    for other in (folder, settings.processed, settings.quarantine):
+        found = next(other.rglob(f"*__{key}__*"), None)
+        if found is not None:
+            return found if other == folder else move_archived(found, folder)
+    return None

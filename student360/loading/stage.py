@@ -25,6 +25,7 @@ from student360.ingest.staging import stage_chunk
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
+from student360.warehouse.scripts import scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 
@@ -36,6 +37,7 @@ class Progress:
     blank: int = 0
     rejected: int = 0
     columns_found: str = ""
+    corrects: bool = False
     odd: dict[str, set[str]] = field(default_factory=dict)
 
     def warn(self, code: str, names: Iterable[str] = ()) -> None:
@@ -89,11 +91,14 @@ class ClaimedFiles:
                 file.file_id,
             ),
         )
+        if progress.corrects:
+            tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id]}))
+            tx.run(scripts()["row_reject"], "note_resent", {"staging": self.contract.staging_table})
 
     def _typed_rows(self, tx: Transaction, file: LedgerFile, progress: Progress) -> Iterator[pd.DataFrame]:
         """The rows of a file. A fault in our own code stops this file, not the others, and quotes no value."""
         try:
-            path = _work_path(self.settings, file)
+            path = _place(self.settings, file)
             _rename_content(tx, file, path)
             with open_regular(path) as stream:
                 yield from _typed_chunks(tx, file, stream, self.contract, self.settings, progress)
@@ -119,16 +124,19 @@ def _clear_last_batch(tx: Transaction, contract: Contract) -> None:
         )
 
 
-def _work_path(settings: Settings, file: LedgerFile) -> Path:
+def _place(settings: Settings, file: LedgerFile) -> Path:
+    """Where the bytes are: in the work folder, or in the archive when the file is loaded again."""
     for path in settings.work.glob(f"{file.claim_id}*"):
         return path
+    if file.archived_path and (settings.data_dir / file.archived_path).is_file():
+        return settings.data_dir / file.archived_path
     raise BadFile("vanished")
 
 
 def _rename_content(tx: Transaction, file: LedgerFile, path: Path) -> None:
     """The identity of a content is the bytes that are loaded: a late writer may have changed them."""
     sha256, size = content_hash(path)
-    if sha256 != file.sha256 and not tx.value("SELECT 1 FROM ingest_file WHERE sha256 = ?", (sha256,)):
+    if sha256 != file.sha256 and not tx.value("SELECT 1 AS one FROM ingest_file WHERE sha256 = ?", (sha256,)):
         tx.execute("UPDATE ingest_file SET sha256 = ?, bytes = ? WHERE file_id = ?", (sha256, size, file.file_id))
 
 
@@ -161,6 +169,7 @@ def _typed_chunks(
         progress.warn("no_final_newline")
     if reader.header.others:
         progress.warn("unknown_column", reader.header.others.values())
+    progress.corrects = reader.header.correction is not None
     found = set(reader.header.columns.values())
     progress.columns_found = " ".join(sorted(found))
     gone = set(ledger.newest_columns(tx, contract.feed)) - found
@@ -207,18 +216,21 @@ def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract) -> 
         condition += f" AND {contract.told_apart_by_order_without} IS NOT NULL"
     tx.execute("DROP TABLE IF EXISTS conflict")
     tx.execute(
-        f"CREATE TEMP TABLE conflict AS SELECT {key}"
-        f" FROM (SELECT DISTINCT {distinct} FROM {table} WHERE {condition}) AS different"
-        f" GROUP BY {key} HAVING COUNT(*) > 1",
+        f"CREATE TEMP TABLE conflict AS SELECT {key}, MIN(first_line) AS first_line, MAX(first_line) AS last_line"
+        f" FROM (SELECT {distinct}, MIN(line_no) AS first_line FROM {table}"
+        f" WHERE {condition} GROUP BY {distinct}) AS different GROUP BY {key} HAVING COUNT(*) > 1",
         (file.file_id,),
     )
     if not tx.value("SELECT COUNT(*) FROM conflict"):
         return 0
+    student = "s.student_id" if "student_id" in contract.value_columns else "NULL"
     matches = " AND ".join(f"s.{name} IS NOT DISTINCT FROM c.{name}" for name in contract.natural_key)
     tx.execute(
-        "INSERT INTO row_reject (file_id, line_no, column_name, reason_code, value, reason)"
-        f" SELECT s.file_id, s.line_no, '(row)', 'conflicting_duplicate', NULL, ?"
-        f" FROM {table} AS s JOIN conflict AS c ON {matches} WHERE s.file_id = ?",
+        "INSERT INTO row_reject"
+        " (file_id, line_no, column_name, reason_code, value, reason, student_id, correction_of)"
+        " SELECT s.file_id, s.line_no, '(row)', 'conflicting_duplicate', NULL,"
+        " CAST(? AS TEXT) || ' See lines ' || CAST(c.first_line AS TEXT) || ' and ' || CAST(c.last_line AS TEXT)"
+        f" || '.', {student}, s.correction_of FROM {table} AS s JOIN conflict AS c ON {matches} WHERE s.file_id = ?",
         (CELL_REASONS["conflicting_duplicate"], file.file_id),
     )
     rejected = tx.value(

@@ -48,6 +48,7 @@ class LedgerFile:
     claim_id: str
     effective_date_key: int
     load_mode: LoadMode
+    archived_path: str | None
 
     def age(self) -> tuple[int, int]:
         """Sorts files from the oldest truth to the newest."""
@@ -61,6 +62,8 @@ class Drop:
     status: str
     sha256: str
     feed: str | None
+    file_id: int
+    archived_path: str | None
 
     @property
     def is_final(self) -> bool:
@@ -154,7 +157,7 @@ def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:
     marks = ", ".join("?" for _ in statuses)
     rows = tx.query(
         "SELECT f.file_id, f.sha256, f.feed, f.first_name, f.received_at, f.status, d.claim_id,"
-        " f.effective_date_key, f.load_mode"
+        " f.effective_date_key, f.load_mode, d.archived_path"
         " FROM ingest_file AS f JOIN file_drop AS d ON d.file_id = f.file_id AND d.outcome = 'first'"
         f" WHERE f.feed = ? AND f.status IN ({marks}) ORDER BY f.file_id",
         (feed, *statuses),
@@ -181,10 +184,35 @@ def drops(tx: Transaction, only_unarchived: bool = False) -> dict[str, Drop]:
     """All drops by claim, or only those that are not noted to be in their last place."""
     condition = " WHERE d.archived_at IS NULL" if only_unarchived else ""
     rows = tx.query(
-        "SELECT d.claim_id, f.status, f.sha256, f.feed FROM file_drop AS d"
+        "SELECT d.claim_id, f.status, f.sha256, f.feed, f.file_id, d.archived_path FROM file_drop AS d"
         f" JOIN ingest_file AS f ON f.file_id = d.file_id{condition}"
     )
-    return {row["claim_id"]: Drop(row["status"], row["sha256"], row["feed"]) for row in rows}
+    return {row.pop("claim_id"): Drop(**row) for row in rows}
+
+
+def refused_rows(tx: Transaction, file_id: int) -> dict[int, str]:
+    """What is wrong with each refused row of a file, by line: columns and reasons."""
+    rows = tx.query(
+        "SELECT line_no, STRING_AGG(CASE WHEN column_name = '(row)' THEN reason ELSE column_name || ': ' || reason END,"
+        " ' ' ORDER BY column_name) AS wrong FROM row_reject WHERE file_id = ? GROUP BY line_no",
+        (file_id,),
+    )
+    return {row["line_no"]: row["wrong"] for row in rows}
+
+
+def note_to_correct(tx: Transaction, file_id: int, path: str) -> None:
+    """Where the refused rows of a file wait to be corrected."""
+    tx.execute("UPDATE ingest_file SET to_correct = ? WHERE file_id = ?", (path, file_id))
+
+
+def note_action(tx: Transaction, operator: str, action: str, about: str, at: str) -> None:
+    """Something was done by hand."""
+    tx.execute(
+        "INSERT INTO operator_action (action_no, at, operator, action, about)"
+        " SELECT COALESCE(MAX(action_no), 0) + 1, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT)"
+        " FROM operator_action",
+        (at, operator, action, about),
+    )
 
 
 def note_archived(tx: Transaction, claim_id: str, path: str, at: str) -> None:
@@ -229,24 +257,47 @@ def file_table(tx: Transaction, feed: str | None = None, limit: int = 1000) -> p
     """The newest files with their counts and outcome, one row per drop, newest first.
 
     Columns: file (a name that gives nothing away), name (as dropped: for the operator's eyes), feed, the counts,
-    outcome (loaded, waiting, duplicate, quarantined, ...), reason. A duplicate drop has no rows of its own.
+    outcome (loaded, waiting, duplicate, quarantined, ...), reason (or what was odd but harmless), rows_withdrawn. A
+    duplicate drop has no rows of its own.
     """
     condition = "" if feed is None else "WHERE f.feed = ?"
     rows = tx.frame(
         "SELECT f.file_id, f.sha256, f.feed, f.effective_date_key, d.claim_id, d.seen_name AS name, f.rows_read,"
         " f.rows_loaded, f.rows_updated, f.rows_unchanged, f.rows_rejected, f.rows_waiting,"
         " CASE WHEN d.outcome = 'duplicate' THEN 'duplicate' ELSE f.status END AS outcome,"
-        " COALESCE(f.reason, '') AS reason, d.dropped_at FROM file_drop AS d"
+        " COALESCE(f.reason, f.warnings, '') AS reason, f.rows_withdrawn, d.dropped_at FROM file_drop AS d"
         f" JOIN ingest_file AS f ON f.file_id = d.file_id {condition}"
         f" ORDER BY d.dropped_at DESC, f.file_id DESC, d.claim_id LIMIT {limit:d}",
         () if feed is None else (feed,),
     )
     if rows.empty:
-        return pd.DataFrame(columns=["file", "name", "feed", *COUNTS, "outcome", "reason", "claim_id"])
-    rows.loc[rows["outcome"] == "duplicate", list(COUNTS)] = 0
+        return pd.DataFrame(
+            columns=["file", "name", "feed", *COUNTS, "rows_withdrawn", "outcome", "reason", "claim_id"]
+        )
+    rows.loc[rows["outcome"] == "duplicate", [*COUNTS, "rows_withdrawn"]] = 0
+    rows.loc[rows["outcome"] == "duplicate", "reason"] = ""
     rows["feed"] = rows["feed"].fillna("unknown")
     rows["file"] = partition_key(rows)
     return rows
+
+
+def to_do(tx: Transaction) -> pd.DataFrame:
+    """What needs a person: file (as dropped), what, what_to_do. Empty when nothing does."""
+    return tx.frame(
+        "SELECT f.first_name AS file, CAST(COUNT(DISTINCT r.line_no) AS TEXT) || ' refused rows' AS what,"
+        " 'Correct ' || COALESCE(MAX(f.to_correct), 'them') || ' and drop it into landing.' AS what_to_do"
+        " FROM row_reject AS r JOIN ingest_file AS f ON f.file_id = r.file_id"
+        " WHERE r.resent_file_id IS NULL AND f.status <> 'quarantined' GROUP BY f.file_id, f.first_name"
+        " UNION ALL SELECT first_name, 'refused as a whole', reason FROM ingest_file WHERE status = 'quarantined'"
+        " UNION ALL SELECT first_name, CAST(rows_waiting AS TEXT) || ' rows wait for their student',"
+        " 'Drop the roster that has them.' FROM ingest_file WHERE rows_waiting > 0"
+        " UNION ALL SELECT first_name, 'rows that it lacks were not withdrawn',"
+        " 'Look into the file; if it is right: python -m student360 withdraw ' || SUBSTR(sha256, 1, 8)"
+        " FROM ingest_file WHERE sweep = 'held'"
+        " UNION ALL SELECT f.first_name, 'line ' || CAST(w.line_no AS TEXT) || ' has a known id with another name and birth date',"
+        " 'Ask the school; see Identity in docs/operating.md.' FROM identity_warning AS w"
+        " JOIN ingest_file AS f ON f.file_id = w.file_id WHERE w.settled_by_file_id IS NULL ORDER BY 1, 2"
+    )
 
 
 def partition_key(files: pd.DataFrame) -> pd.Series:

@@ -186,6 +186,17 @@ class PostgresEngine:
             )
         cursor.execute(f"DO $describe$ BEGIN {'; '.join(comments)}; END $describe$")
 
+    def damage(self, cursor: Any) -> list[str]:
+        """Keys and references that are not enforced (PostgreSQL checks pages itself: data checksums, pg_amcheck)."""
+        cursor.execute(
+            "SELECT conrelid::regclass::text || ': ' || conname::text || ' is not validated' FROM pg_constraint"
+            " WHERE connamespace = to_regnamespace($1) AND NOT convalidated UNION ALL"
+            " SELECT indexrelid::regclass::text || ' is not valid' FROM pg_index JOIN pg_class ON oid = indexrelid"
+            " WHERE relnamespace = to_regnamespace($1) AND NOT indisvalid",
+            (self.schema,),
+        )
+        return [str(row[0]) for row in cursor.fetchall()]
+
     def explain(self, error: adbc_driver_manager.Error) -> WarehouseError:
         """An error of the driver without anything that could be a row's value."""
         state = error.sqlstate or ""

@@ -191,6 +191,12 @@ def rekey_facts() -> Script:
     return Script("rekey", "merge", (SQL / "merge" / "rekey.sql").read_text(encoding="utf-8"))
 
 
+@cache
+def operation(name: str) -> Script:
+    """A file of sql/operations: what an operator asks for now and then."""
+    return Script(name, "operations", (SQL / "operations" / f"{name}.sql").read_text(encoding="utf-8"))
+
+
 def check_query(name: str) -> str:
     """The text of a query in sql/checks: rows it returns are wrong."""
     return Path(SQL / "checks" / f"{name}.sql").read_text(encoding="utf-8")

@@ -109,6 +109,15 @@ class SqliteEngine:
     def describe(self, cursor: Any, scripts: Iterable[Script]) -> None:
         """Nothing to do: SQLite keeps the text of each table with its comments."""
 
+    def damage(self, cursor: Any) -> list[str]:
+        """What SQLite's own checks find: damaged pages and broken references. Never a value."""
+        cursor.execute("PRAGMA integrity_check(10)")
+        found = [str(row[0]) for row in cursor.fetchall() if row[0] != "ok"]
+        cursor.execute(
+            "SELECT DISTINCT \"table\" || ' refers to a missing row of ' || parent FROM pragma_foreign_key_check"
+        )
+        return found + [str(row[0]) for row in cursor.fetchall()]
+
     def explain(self, error: adbc_driver_manager.Error) -> WarehouseError:
         """An error of the driver by its first line: SQLite names columns and constraints, never values."""
         return WarehouseError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")

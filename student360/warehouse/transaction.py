@@ -46,6 +46,7 @@ class Engine(Protocol):
     def typed_select(self, columns: Mapping[str, str], source: str) -> str: ...
     def refresh_statistics(self, cursor: Any, table: str) -> None: ...
     def describe(self, cursor: Any, scripts: Iterable[Script]) -> None: ...
+    def damage(self, cursor: Any) -> list[str]: ...
     def explain(self, error: adbc_driver_manager.Error) -> WarehouseError: ...
 
 
@@ -105,6 +106,10 @@ class Transaction:
         """The first column of the first row of a query; None if there is none."""
         rows = self.query(statement, parameters)
         return next(iter(rows[0].values())) if rows else None
+
+    def count(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        """The whole number that a query gives."""
+        return int(self.value(statement, parameters))
 
     def columns(self, table: str) -> dict[str, str]:
         """Names and declared types of a table's or view's columns; empty if there is no such thing."""

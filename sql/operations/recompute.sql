@@ -1,0 +1,16 @@
+-- Marks every student and month that has facts or figures, so that the next merge of the marts computes all of them.
+
+-- name: everything
+INSERT INTO touched_student_month (student_durable_key, month_key, feed)
+SELECT student_durable_key, month_key, 'attendance' FROM student_month
+UNION
+SELECT student_durable_key, date_key / 100, 'attendance' FROM fact_attendance
+UNION
+SELECT student_durable_key, due_date_key / 100, 'attendance' FROM fact_homework
+UNION
+SELECT student_durable_key, date_key / 100, 'attendance' FROM fact_communication
+UNION
+SELECT student_durable_key, 0, 'performance' FROM student_course
+UNION
+SELECT student_durable_key, 0, 'performance' FROM fact_performance WHERE 1 = 1
+ON CONFLICT DO NOTHING;

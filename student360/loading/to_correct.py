@@ -1,0 +1,54 @@
+"""Refused rows as a CSV that a person corrects and drops back.
+
+Belongs here: writing that file. Does not belong here: reading it (`ingest/reader.py`, `loading/stage.py`).
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from student360.contracts import Contract
+from student360.ingest.clean import NUMBER
+from student360.ingest.files import make_private, open_regular
+from student360.ingest.headers import normalised
+from student360.ingest.reader import CORRECTION_OF, WHAT_IS_WRONG, StrictCsv
+
+COLUMNS = ("Correction_of", "What_is_wrong")
+FORMULA = re.compile(r"^[=+\-@\t\r]")
+
+
+def write_to_correct(
+    source: Path, target: Path, contract: Contract, sha256: str, wrong: Mapping[int, str], whole: bool
+) -> None:
+    """Write the refused rows of a file as they came, each with its reference and what is wrong, into a new CSV.
+
+    wrong: sentences by line. whole: take the good rows too, because nothing of the file was loaded. A cell that a
+    spreadsheet would take for a formula gets an apostrophe (CWE-1236), which is taken off when the file comes back.
+    The file is private to its owner and appears in one step; an old one is replaced.
+    """
+    make_private(target.parent)
+    part = target.with_suffix(".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open_regular(source) as stream, os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as out:
+        reader = StrictCsv(stream, contract)
+        rows = reader.rows_as_they_came(None if whole else wrong.keys())
+        _, header = next(rows)
+        ours = [position for position, cell in enumerate(header) if normalised(cell) in (CORRECTION_OF, WHAT_IS_WRONG)]
+        writer = csv.writer(out, delimiter=reader.header.delimiter)
+        writer.writerow([*COLUMNS, *_without(header, ours)])
+        for line, cells in rows:
+            reference = f"{sha256[:8]}-{line}" if line in wrong else ""
+            writer.writerow([reference, wrong.get(line, ""), *_guarded(_without(cells, ours))])
+        out.flush()
+        os.fsync(out.fileno())
+    part.rename(target)
+
+
+def _without(cells: list[str], positions: list[int]) -> list[str]:
+    return [cell for position, cell in enumerate(cells) if position not in positions]
+
+
+def _guarded(cells: Iterable[str]) -> list[str]:
+    return [f"'{cell}" if FORMULA.match(cell) and not re.match(NUMBER, cell) else cell for cell in cells]

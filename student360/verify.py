@@ -1,0 +1,207 @@
+"""Ledger, archive and warehouse checked against each other: what differs, and what to do.
+
+Belongs here: `python -m student360 verify`, the promises of the house as questions. Does not belong here: repairing.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from student360.contracts import contracts
+from student360.ingest.files import content_hash
+from student360.settings import Settings
+from student360.warehouse import ledger
+from student360.warehouse.scripts import operation, scripts
+from student360.warehouse.warehouse import Transaction, Warehouse
+
+RECOMPUTED = ("student_month", "student_course")
+FOUND = "f.rows_loaded + f.rows_updated + f.rows_unchanged + f.rows_rejected + f.rows_waiting"
+
+
+class _Undo(Exception):
+    """Ends a transaction whose writes were only for comparing."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One thing that must hold: how many things were looked at, and what is wrong with which (none: it holds)."""
+
+    name: str
+    looked_at: int
+    broken: tuple[str, ...] = ()
+
+
+def verify(warehouse: Warehouse, settings: Settings) -> list[Promise]:
+    """Check every promise. Reads all archived files and all tables; writers wait while figures are recomputed."""
+    with warehouse.reading() as tx:
+        promises = [check(tx, settings) for check in CHECKS]
+    return [*promises, _figures(warehouse)]
+
+
+def _archive(tx: Transaction, settings: Settings) -> Promise:
+    drops = tx.query(
+        "SELECT d.archived_path, f.sha256, f.status FROM file_drop AS d JOIN ingest_file AS f"
+        " ON f.file_id = d.file_id WHERE d.archived_at IS NOT NULL"
+    )
+    told = ((drop["sha256"][:8], _wrong_with(drop, settings)) for drop in drops)
+    broken = tuple(f"{label}: {wrong}" for label, wrong in told if wrong)
+    return Promise("every file lies in the archive as it was loaded", len(drops), broken)
+
+
+def _wrong_with(drop: dict[str, str], settings: Settings) -> str:
+    path = settings.data_dir / drop["archived_path"]
+    if settings.landing in path.parents:
+        return ""
+    if not path.is_file():
+        return "no longer in the archive; bring it back from a backup, or keep in mind that it cannot be loaded again"
+    if content_hash(path)[0] != drop["sha256"]:
+        return "the archived file was changed; bring it back from a backup"
+    folder = settings.quarantine if drop["status"] == "quarantined" else settings.processed
+    return "" if folder in path.parents else f"lies outside of {folder.name}"
+
+
+def _strangers(tx: Transaction, settings: Settings) -> Promise:
+    known = set(ledger.drops(tx))
+    files = list(_archived_files(settings))
+    unknown = [path for path in files if "".join(path.name.split("__")[1:2]) not in known]
+    told = tuple(f"{path.name[:8]}: not in the ledger; drop it into landing to load it" for path in unknown)
+    return Promise("the ledger knows every archived file", len(files), told)
+
+
+def _archived_files(settings: Settings) -> Iterator[Path]:
+    for folder in (settings.processed, settings.quarantine):
+        if folder.is_dir():
+            yield from (p for p in folder.rglob("*") if p.is_file() and settings.to_correct not in p.parents)
+
+
+def _conserved(tx: Transaction, settings: Settings) -> Promise:
+    files = tx.query(
+        f"SELECT f.sha256, f.rows_read, {FOUND} AS found FROM ingest_file AS f"
+        " WHERE f.status IN ('loaded', 'waiting', 'quarantined')"
+    )
+    told = ((f["sha256"][:8], f["rows_read"], f["found"]) for f in files)
+    broken = tuple(f"{label}: {read} read, {found} found" for label, read, found in told if read != found)
+    return Promise("rows read = loaded + updated + unchanged + rejected + waiting", len(files), broken)
+
+
+def _rejects(tx: Transaction, settings: Settings) -> Promise:
+    files = tx.query(
+        "SELECT f.sha256, f.rows_rejected, COUNT(DISTINCT r.line_no) AS listed FROM ingest_file AS f"
+        " LEFT JOIN row_reject AS r ON r.file_id = f.file_id WHERE f.status IN ('loaded', 'waiting')"
+        " GROUP BY f.file_id, f.sha256, f.rows_rejected"
+    )
+    told = ((f["sha256"][:8], f["rows_rejected"], f["listed"]) for f in files)
+    broken = tuple(
+        f"{label}: {counted} counted, {listed} listed" for label, counted, listed in told if counted != listed
+    )
+    return Promise("every refused row is listed with its reason", len(files), broken)
+
+
+def _waiting(tx: Transaction, settings: Settings) -> Promise:
+    broken, total = [], 0
+    for feed, contract in contracts().items():
+        counted = tx.count("SELECT COALESCE(SUM(rows_waiting), 0) FROM ingest_file WHERE feed = ?", (feed,))
+        staged = tx.count(
+            f"SELECT COUNT(*) FROM {contract.staging_table} AS s JOIN ingest_file AS f ON f.file_id = s.file_id"
+            " WHERE f.status = 'waiting'"
+        )
+        total += counted
+        if counted != staged:
+            broken.append(f"{feed}: {counted} counted, {staged} in staging")
+    return Promise("every waiting row is kept in staging", total, tuple(broken))
+
+
+def _facts(tx: Transaction, settings: Settings) -> Promise:
+    broken, total = [], 0
+    for script in (s for s in scripts().values() if "resolve" in s.sections):
+        table, key = script.name, ", ".join(script.primary_key)
+        rows = tx.count(f"SELECT COUNT(*) FROM {table}")
+        total += rows
+        wrong = {
+            "more or fewer rows than the ledger counted": rows - tx.count(script.row_count_query),
+            "keys that stand twice": tx.count(
+                f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {table} GROUP BY {key} HAVING COUNT(*) > 1) AS r"
+            ),
+            "rows of no loaded file": tx.count(
+                f"SELECT COUNT(*) FROM {table} AS t LEFT JOIN ingest_file AS f ON f.file_id = t.file_id"
+                " LEFT JOIN ingest_file AS c ON c.file_id = t.confirmed_file_id"
+                " WHERE c.file_id IS NULL OR f.file_id IS NULL OR f.status = 'quarantined'"
+            ),
+            "rows of no student": tx.count(
+                f"SELECT COUNT(*) FROM {table} AS t WHERE NOT EXISTS"
+                " (SELECT 1 FROM dim_students AS s WHERE s.student_durable_key = t.student_durable_key)"
+            ),
+        }
+        broken += [f"{table}: {count} {what}" for what, count in wrong.items() if count]
+    return Promise("each fact is there once, with its file and its student", total, tuple(broken))
+
+
+def _students(tx: Transaction, settings: Settings) -> Promise:
+    wrong = {
+        "versions that overlap": tx.count(
+            "SELECT COUNT(*) FROM dim_students AS a JOIN dim_students AS b"
+            " ON b.student_durable_key = a.student_durable_key AND b.student_key > a.student_key"
+            " AND a.valid_from < b.valid_to AND b.valid_from < a.valid_to"
+        ),
+        "current students whose id leads elsewhere": tx.count(
+            "SELECT COUNT(*) FROM dim_students AS s LEFT JOIN student_alias AS a ON a.student_id = s.student_id"
+            " AND a.student_durable_key = s.student_durable_key WHERE s.is_current = 1 AND a.student_id IS NULL"
+        ),
+    }
+    broken = tuple(f"{count} {what}" for what, count in wrong.items() if count)
+    return Promise("the versions of a student follow each other", tx.count("SELECT COUNT(*) FROM dim_students"), broken)
+
+
+def _tiers(tx: Transaction, settings: Settings) -> Promise:
+    unlike = tx.count(
+        "SELECT COUNT(*) FROM v_student_risk_monitor AS r LEFT JOIN student_risk_tier AS t"
+        " ON t.student_durable_key = r.student_durable_key AND t.is_current = 1"
+        " WHERE t.risk_tier IS DISTINCT FROM r.risk_tier"
+    )
+    students = tx.count("SELECT COUNT(*) FROM dim_students WHERE is_current = 1")
+    broken = (f"{unlike} students: run the ingest job",) if unlike else ()
+    return Promise("the last known tier of each student is the tier of today", students, broken)
+
+
+def _database(tx: Transaction, settings: Settings) -> Promise:
+    with tx.cursor() as cursor:
+        return Promise("the database itself is whole", 1, tuple(tx.engine.damage(cursor)))
+
+
+CHECKS: tuple[Callable[[Transaction, Settings], Promise], ...] = (
+    _archive,
+    _strangers,
+    _conserved,
+    _rejects,
+    _waiting,
+    _facts,
+    _students,
+    _tiers,
+    _database,
+)
+
+
+def _figures(warehouse: Warehouse) -> Promise:
+    """What is kept up to date load by load equals what all facts give at once. Nothing of this is kept."""
+    differences: dict[str, int] = {}
+    rows = 0
+    with suppress(_Undo), warehouse.transaction() as tx:
+        for table in RECOMPUTED:
+            tx.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM {table}")
+        tx.run(operation("recompute"), "everything")
+        for table in RECOMPUTED:
+            tx.run(scripts()[table], "merge")
+            rows += tx.count(f"SELECT COUNT(*) FROM {table}")
+            differences[table] = _differences(tx, table, f"kept_{table}")
+        raise _Undo
+    again = "run `python -m student360 reprocess --all`"
+    broken = tuple(f"{table}: {count} rows differ; {again}" for table, count in differences.items() if count)
+    return Promise("monthly and course figures equal the facts", rows, broken)
+
+
+def _differences(tx: Transaction, left: str, right: str) -> int:
+    return tx.count(
+        f"SELECT COUNT(*) FROM (SELECT * FROM (SELECT * FROM {left} EXCEPT SELECT * FROM {right}) AS a"
+        f" UNION ALL SELECT * FROM (SELECT * FROM {right} EXCEPT SELECT * FROM {left}) AS b) AS d"
+    )
