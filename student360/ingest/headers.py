@@ -67,7 +67,7 @@ def _missing_detail(missing: Sequence[str], names: Sequence[str]) -> str:
 def sniff_delimiter(header_line: str, contract: Contract) -> str:
     """The one delimiter with which the header line holds the contract's required columns; comma if none does.
 
-    Raises BadFile(delimiter) when more than one does.
+    Raises BadFile(delimiter) when more than one does, or when only a sign that we do not know would do.
     """
     known = _known_names(contract)
     required = set(_required(contract))
@@ -76,7 +76,8 @@ def sniff_delimiter(header_line: str, contract: Contract) -> str:
         for delimiter in DELIMITERS
         if required <= {known.get(normalised(cell), "") for cell in header_line.split(delimiter)}
     ]
-    if len(fitting) > 1:
+    words = {known.get(normalised(cell), "") for cell in re.split(r"[^\w %]", header_line)}
+    if len(fitting) > 1 or (not fitting and not set(DELIMITERS) & set(header_line) and required <= words):
         raise BadFile("delimiter")
     return fitting[0] if fitting else ","
 

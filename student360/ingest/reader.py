@@ -27,7 +27,9 @@ from student360.ingest.problems import BadFile
 
 BLOCK_BYTES = 8 * 2**20
 MAX_LINE_BYTES = 2**20
+MAX_COLUMNS = 1_000
 MAGIC_NUMBERS = (b"PK\x03\x04", b"%PDF", b"\x1f\x8b", b"MZ", b"\x7fELF", b"\xd0\xcf\x11\xe0", b"\x89PNG")
+csv.field_size_limit(2 * (BLOCK_BYTES + MAX_LINE_BYTES))  # the reader's own limits come first
 QUOTE, NEWLINE = 0x22, 0x0A
 OTHER, CORRECTION_OF, WHAT_IS_WRONG = "other:", "correction_of", "what_is_wrong"
 Reject = tuple[int, str, str, str, str | None]
@@ -208,6 +210,8 @@ class StrictCsv:
         cells = next(csv.reader([line.decode()], delimiter=delimiter))
         while len(cells) > 1 and not cells[-1].strip():
             cells.pop()
+        if len(cells) > MAX_COLUMNS:
+            raise BadFile("limits", f"It has {len(cells)} columns; {MAX_COLUMNS} are allowed.")
         columns = match_header(cells, self._contract)
         unknown = {position: cell.strip() for position, cell in enumerate(cells) if position not in columns}
         correction = next((p for p, cell in unknown.items() if normalised(cell) == CORRECTION_OF), None)
@@ -286,9 +290,7 @@ class StrictCsv:
         both = both.sort_values("line_no", kind="stable", ignore_index=True)
         return both.astype(dict.fromkeys(wanted.values(), "category"))
 
-    def _without_repeated_headers(
-        self, cells: pd.DataFrame
-    ) -> tuple[pd.DataFrame, list[tuple[int, str, str, str, str | None]]]:
+    def _without_repeated_headers(self, cells: pd.DataFrame) -> tuple[pd.DataFrame, list[Reject]]:
         """Rows that say again what the header says, as in concatenated exports."""
         first_position, first_column = next(iter(self.header.columns.items()))
         repeated = cells[first_column] == self.header.cells[first_position]

@@ -17,6 +17,7 @@ from student360.ingest.problems import CELL_REASONS
 from student360.ingest.reader import CORRECTION_OF, OTHER, REJECT_COLUMNS, Chunk
 
 PANDAS_DTYPE = {"text": "string", "integer": "Int64", "bigint": "Int64", "real": "float64", "date": "datetime64[ns]"}
+SHOWN_NUL = "\N{SYMBOL FOR NULL}"  # PostgreSQL holds no NUL in a text
 FORMULA_GUARD = r"^'(?=[=+\-@\t\r])"
 ODD = {
     "mojibake": r"[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac",
@@ -90,6 +91,7 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
         else pd.DataFrame(columns=list(REJECT_COLUMNS))
     )
     rejects["reason"] = rejects["reason_code"].map(CELL_REASONS)
+    rejects["value"] = rejects["value"].astype("object").str.replace("\0", SHOWN_NUL)
     about = cells[["line_no"]].assign(
         student_id=typed["student_id"].astype("object") if "student_id" in typed else None
     )

@@ -294,7 +294,8 @@ def to_do(tx: Transaction) -> pd.DataFrame:
         " UNION ALL SELECT first_name, 'rows that it lacks were not withdrawn',"
         " 'Look into the file; if it is right: python -m student360 withdraw ' || SUBSTR(sha256, 1, 8)"
         " FROM ingest_file WHERE sweep = 'held'"
-        " UNION ALL SELECT f.first_name, 'line ' || CAST(w.line_no AS TEXT) || ' has a known id with another name and birth date',"
+        " UNION ALL SELECT f.first_name,"
+        " 'line ' || CAST(w.line_no AS TEXT) || ' has a known id with another name and birth date',"
         " 'Ask the school; see Identity in docs/operating.md.' FROM identity_warning AS w"
         " JOIN ingest_file AS f ON f.file_id = w.file_id WHERE w.settled_by_file_id IS NULL ORDER BY 1, 2"
     )

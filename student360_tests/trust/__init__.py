@@ -1,0 +1,1 @@
+"""What a district may rely on: bad input, faults and kills, as tables with figures."""

@@ -1,0 +1,156 @@
+"""Loads the bad inputs, alone and all in one landing, and says which did not become what the table says.
+
+Belongs here: dropping, loading, comparing. Does not belong here: the table (`bad_inputs.py`).
+"""
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from student360.ingest.files import claim, landed_files, make_private
+from student360.ingest.problems import WARNINGS
+from student360.loading.pipeline import load_all
+from student360_tests.running import House
+from student360_tests.trust.bad_inputs import CASES, STUDENTS, Case, student
+from student360_tests.trust.houses import quick_settings, throw_away_house
+
+NOBODY = 65534
+EXPECTED_OF_ANY_FILE = {"missing_optional"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a case; problem is empty when it is what the table says."""
+
+    case: Case
+    outcome: str
+    counts: tuple[int, int, int]
+    codes: frozenset[str]
+    problem: str
+
+
+def try_all(engine: str, together: bool, folder: Path | None = None) -> list[Result]:
+    """Load all cases into a new house, one after the other or in one landing. Returns what became of each."""
+    with throw_away_house(engine, folder) as house:
+        house.drop("students_2026-01-01.csv", roster().encode())
+        _load(house)
+        for case in CASES:
+            case.put(house.data / "landing")
+            if not together:
+                _load(house)
+        _load(house)
+        results = [_result(house, case) for case in CASES]
+    return [*results, *files_that_nobody_may_read(folder), file_that_vanishes(folder)]
+
+
+def roster() -> str:
+    """One student for each case."""
+    known = sorted({student(case.id) for case in CASES})
+    return STUDENTS + "".join(f"{name},Student {name},2014-01-01,3,\n" for name in known)
+
+
+def _load(house: House) -> None:
+    load_all(house.warehouse, quick_settings(house), "bad-inputs")
+
+
+def _result(house: House, case: Case) -> Result:
+    files = list(_files_of(house, case))
+    if case.outcome == "left":
+        taken = [file for file in files if file["counts"][0]]
+        there = any((house.data / "landing").iterdir())
+        problem = "" if there and not taken else "it was touched"
+        return Result(case, "left" if not taken else "taken", (0, 0, 0), frozenset(), problem)
+    counts = tuple(sum(file["counts"][n] for file in files) for n in range(3))
+    codes = frozenset().union(*(file["codes"] for file in files)) - EXPECTED_OF_ANY_FILE
+    outcome = files[0]["outcome"] if files else "nowhere"
+    told = (outcome, counts, codes)
+    problem = "" if told == (case.outcome, case.counts, case.codes) else f"became {told}"
+    if not problem and case.check is not None and not case.check(_asker(house)):
+        problem = "the warehouse does not hold what it should"
+    return Result(case, outcome, (counts[0], counts[1], counts[2]), codes, problem)
+
+
+def _asker(house: House) -> Any:
+    return lambda query: [tuple(row.values()) for row in _query(house, query)]
+
+
+def _query(house: House, query: str, parameters: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+    with house.warehouse.reading() as tx:
+        return tx.query(query, parameters)
+
+
+def _files_of(house: House, case: Case) -> Iterator[dict[str, Any]]:
+    """Outcome, counts and codes of every file of a case in the ledger."""
+    condition, parameter = (
+        ("d.seen_name = ?", case.name) if case.place is None else ("d.seen_name LIKE ?", f"%{case.id[:3]}%")
+    )
+    files = _query(
+        house,
+        "SELECT f.*, f.rows_loaded + f.rows_updated + f.rows_unchanged + f.rows_waiting AS rows_in FROM file_drop AS d"
+        f" JOIN ingest_file AS f ON f.file_id = d.file_id WHERE {condition} AND d.outcome = 'first'",
+        (parameter,),
+    )
+    for file in files:
+        rejects = _query(house, "SELECT DISTINCT reason_code FROM row_reject WHERE file_id = ?", (file["file_id"],))
+        codes = {row["reason_code"] for row in rejects} | ({file["reason_code"]} if file["reason_code"] else set())
+        warned = {code for code, text in WARNINGS.items() if text.partition("{")[0][:40] in (file["warnings"] or "")}
+        outcome = "taken"
+        if file["status"] == "quarantined":
+            outcome = "file"
+        elif file["rows_rejected"]:
+            outcome = "rows"
+        elif warned - EXPECTED_OF_ANY_FILE:
+            outcome = "warned"
+        counts = (file["rows_read"], file["rows_in"], file["rows_rejected"])
+        yield {"outcome": outcome, "counts": counts, "codes": codes | warned}
+
+
+def files_that_nobody_may_read(folder: Path | None) -> list[Result]:
+    """B78: a file without rights is left alone, as a user without special rights sees it."""
+    case = Case(
+        "B78",
+        "a file that may not be read",
+        "attendance_B78.csv",
+        b"",
+        "left",
+        note="Tried as a user without special rights.",
+    )
+    with tempfile.TemporaryDirectory(prefix="student360-", dir=folder) as made:
+        landing = Path(made)
+        landing.chmod(0o755)
+        (landing / case.name).write_text("Student_ID\n")
+        (landing / case.name).chmod(0)
+        (landing / "attendance_good.csv").write_text("Student_ID\n")
+        (landing / "attendance_good.csv").chmod(0o644)
+        with multiprocessing.get_context("fork").Pool(1, initializer=_become_nobody) as pool:
+            seen = pool.apply(_names_in, (landing,))
+    problem = "" if seen == ["attendance_good.csv"] else f"seen: {seen}"
+    return [Result(case, "left", (0, 0, 0), frozenset(), problem)]
+
+
+def _become_nobody() -> None:
+    if os.geteuid() == 0:
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
+def _names_in(landing: Path) -> list[str]:
+    return [file.path.name for file in landed_files(landing)]
+
+
+def file_that_vanishes(folder: Path | None) -> Result:
+    """B79: a file that goes between the look and the claim is no error."""
+    case = Case("B79", "a file that vanishes before it is taken", "attendance_B79.csv", b"", "left")
+    with tempfile.TemporaryDirectory(prefix="student360-", dir=folder) as made:
+        landing, work = Path(made) / "landing", Path(made) / "work"
+        for place in (landing, work):
+            make_private(place)
+        (landing / case.name).write_text("Student_ID\n")
+        (seen,) = landed_files(landing)
+        seen.path.unlink()
+        problem = "" if claim(seen, work) is None and not list(work.iterdir()) else "it was claimed"
+    return Result(case, "left", (0, 0, 0), frozenset(), problem)
