@@ -91,13 +91,12 @@ def _withdraw(tx: Transaction, script: Script, file_id: int) -> int:
     if "slices" in script.sections:
         slice_ = tx.frame("SELECT file_id, effective_date_key FROM ingest_file WHERE file_id = ?", (file_id,))
         tx.create_temporary("slice", slice_)
+        tx.run(script, "scope")
         return sweep(tx, script, {})
     fragments = fact_fragments(script)
     tx.create_temporary("due", pd.DataFrame({"file_id": [file_id]}))
-    tx.run(operation("sweep_again"), "incoming", fragments)
-    withdrawn = sweep(tx, fact_merge(), fragments)
-    tx.execute("DROP TABLE incoming")
-    return withdrawn
+    tx.run(operation("sweep_again"), "scope", fragments)
+    return sweep(tx, fact_merge(), fragments)
 
 
 def _matches(known: pd.DataFrame, wanted: set[str]) -> pd.Series:

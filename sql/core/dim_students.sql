@@ -182,13 +182,14 @@ WHERE i.standing IN ('new', 'known')
   AND student_identity.student_durable_key = i.student_durable_key
   AND student_identity.confirmed_on_key < i.slice_date_key;
 
--- name: vanished
+-- name: scope
 CREATE TEMP TABLE scope AS
 SELECT f.file_id, f.feed, slice.effective_date_key, f.effective_date_key AS file_date_key
 FROM slice
 JOIN ingest_file AS f ON f.file_id = slice.file_id
 WHERE f.load_mode = 'snapshot' AND f.effective_date_key = slice.effective_date_key;
 
+-- name: vanished
 CREATE TEMP TABLE vanished AS
 SELECT c.student_durable_key, c.student_key, c.file_id, c.line_no, s.file_id AS scope_file_id, s.effective_date_key
 FROM scope AS s

@@ -60,24 +60,21 @@ INSERT INTO {table} ({columns}, file_id, line_no, confirmed_file_id)
 SELECT {columns}, file_id, line_no, file_id FROM incoming WHERE outcome = 'unchanged' AND confirms = 1 ORDER BY {key}
 ON CONFLICT ({key}) DO UPDATE SET confirmed_file_id = excluded.confirmed_file_id;
 
--- name: vanished
+-- name: scope
 CREATE TEMP TABLE scope AS
 SELECT
-    i.file_id, i.feed, i.effective_date_key,
-    CASE WHEN f.load_mode = 'snapshot' THEN 0 ELSE MIN(i.day_key) END AS first_date_key,
-    CASE WHEN f.load_mode = 'snapshot' THEN 99991231 ELSE MAX(i.day_key) END AS last_date_key,
+    f.file_id, f.feed, f.effective_date_key,
+    CASE WHEN f.load_mode = 'snapshot' THEN 0 ELSE MIN(s.{day}) END AS first_date_key,
+    CASE WHEN f.load_mode = 'snapshot' THEN 99991231 ELSE MAX(s.{day}) END AS last_date_key,
     n.school_key
-FROM incoming AS i
-JOIN ingest_file AS f ON f.file_id = i.file_id
-JOIN (
-    SELECT DISTINCT
-        r.file_id,
-        CASE WHEN MAX({school}) OVER (PARTITION BY r.file_id) > 0 THEN {school} ELSE -1 END AS school_key
-    FROM incoming AS r
-) AS n ON n.file_id = i.file_id
-WHERE f.load_mode <> 'delta' AND (f.load_mode = 'snapshot' OR i.day_key > 0)
-GROUP BY i.file_id, i.feed, i.effective_date_key, f.load_mode, n.school_key;
+FROM due
+JOIN ingest_file AS f ON f.file_id = due.file_id
+JOIN {staging} AS s ON s.file_id = f.file_id
+JOIN ({schools}) AS n ON n.file_id = f.file_id
+WHERE f.load_mode = 'snapshot' OR s.{day} IS NOT NULL
+GROUP BY f.file_id, f.feed, f.effective_date_key, f.load_mode, n.school_key;
 
+-- name: vanished
 CREATE TEMP TABLE vanished AS
 SELECT t.student_durable_key, t.{day} AS day_key, t.file_id, t.line_no, s.file_id AS scope_file_id, s.feed, {key_of_t}
 FROM scope AS s

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote_from_bytes, unquote
 
+from student360.crash_points import CrashPoint, passing
+
 TEMPORARY = (".part", ".tmp", ".partial", ".crdownload", ".filepart", ".swp", "~")
 COMPANIONS = (".sha256", ".md5", ".ok", "thumbs.db", "desktop.ini")
 DATE_IN_NAME = re.compile(r"(?<!\d)(20\d{2})[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?!\d)")
@@ -133,7 +135,9 @@ def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Pat
     name = claimed.name.partition("@")[2] or "file"
     target = target_folder / f"{sha256}__{claim_id(claimed)}__{name[:100]}"
     claimed.chmod(0o600)
+    passing(CrashPoint.AROUND_RENAME)
     claimed.rename(target)
+    passing(CrashPoint.AROUND_RENAME)
     for directory in (claimed.parent, target_folder):
         _sync(directory)
     return target

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from student360.contracts import Contract, LoadMode
+from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import now
 from student360.loading.identity import merge_id_changes
 from student360.settings import Settings
@@ -41,6 +42,7 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
             merge_id_changes(tx, script, due)
             _keep_only_waiting_rows(tx, contract)
             tx.execute("DROP TABLE incoming")
+        passing(CrashPoint.BEFORE_LEDGER)
         _settle(tx, contract, run_id)
         if _is_big(tx, script, contract, due):
             tx.refresh_statistics(script.name)
@@ -60,18 +62,20 @@ def _merge_facts(
     tx: Transaction, script: Script, contract: Contract, settings: Settings, due: list[LedgerFile]
 ) -> None:
     """Files that only add are merged together; each that is the whole truth of something after them, on its own."""
-    fragments = fact_fragments(script)
+    fragments = fact_fragments(script) | _staging_fragments(script, contract)
     adding = [file for file in due if file.load_mode is LoadMode.DELTA or file.status == "waiting"]
     whole = [file for file in due if file not in adding]
     for files in ([adding] if adding else []) + [[file] for file in sorted(whole, key=LedgerFile.age)]:
         tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id for file in files]}))
         tx.run(fact_merge(), "incoming", fragments)
+        passing(CrashPoint.MID_LOAD)
         tx.run(fact_merge(), "upsert", fragments)
+        passing(CrashPoint.MID_LOAD)
         _note_what_was_merged(tx, script)
         tx.run(scripts()["data_extent"], "after_merge")
-        _keep_only_waiting_rows(tx, contract)
         if files[0].load_mode is not LoadMode.DELTA and files[0].status == "staged":
             _sweep_unless_suspicious(tx, fact_merge(), fragments, files[0], settings)
+        _keep_only_waiting_rows(tx, contract)
         tx.execute("DROP TABLE incoming")
 
 
@@ -81,6 +85,7 @@ def _merge_slices(tx: Transaction, script: Script, settings: Settings) -> None:
     for slice_ in tx.query(script.sections["slices"].strip().rstrip(";")):
         tx.create_temporary("slice", pd.DataFrame([slice_]))
         tx.run(script, "merge")
+        passing(CrashPoint.MID_LOAD)
         _note_what_was_merged(tx, script)
         if files[slice_["file_id"]].load_mode is LoadMode.SNAPSHOT:
             _sweep_unless_suspicious(tx, script, {}, files[slice_["file_id"]], settings)
@@ -105,7 +110,7 @@ def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
 
 
 def sweep(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> int:
-    """Withdraw the rows that a snapshot or window no longer holds. Returns how many. Needs `incoming` (or `slice`)."""
+    """Withdraw the rows that a snapshot or window no longer holds. Returns how many. Needs the table `scope`."""
     withdrawn, _ = _look_for_vanished(tx, script, fragments)
     _withdraw(tx, script, fragments)
     return withdrawn
@@ -119,6 +124,7 @@ def _sweep_unless_suspicious(
     Held back when more would vanish than the settings allow, or when a refused row of the file does not say which
     student it is about: it may be one of those that seem to be missing. Students with refused rows are left out.
     """
+    tx.run(script, "scope", fragments)
     vanished, covered = _look_for_vanished(tx, script, fragments)
     if vanished and (_is_suspicious(vanished, covered, settings) or _has_nameless_rejects(tx, file)):
         tx.execute("UPDATE ingest_file SET sweep = 'held' WHERE file_id IN (SELECT file_id FROM scope)")
@@ -176,6 +182,19 @@ def fact_fragments(script: Script) -> dict[str, str]:
         "said_before": said.replace("{row}", "t"),
         "said_after": said.replace("{row}", "r"),
     }
+
+
+def _staging_fragments(script: Script, contract: Contract) -> dict[str, str]:
+    """Where a file's rows are staged, and a query for the schools that it speaks for: those it names, or all (-1)."""
+    schools = "SELECT file_id, -1 AS school_key FROM due"
+    if "school_id" in contract.value_columns and "school_key" in (column.name for column in script.columns):
+        schools = (
+            "SELECT DISTINCT s.file_id, CASE WHEN MAX(COALESCE(h.school_key, 0)) OVER (PARTITION BY s.file_id) > 0"
+            " THEN COALESCE(h.school_key, 0) ELSE -1 END AS school_key FROM due"
+            f" JOIN {contract.staging_table} AS s ON s.file_id = due.file_id"
+            " LEFT JOIN dim_schools AS h ON h.school_id = s.school_id"
+        )
+    return {"staging": contract.staging_table, "schools": schools}
 
 
 def _settle(tx: Transaction, contract: Contract, run_id: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from student360.contracts import Contract, LoadMode, contracts
+from student360.crash_points import CrashPoint, passing
 from student360.ingest.dates import date_key
 from student360.ingest.files import (
     LandedFile,
@@ -93,7 +94,9 @@ def receive(
     _enter(warehouse, contract, settings, run_id, _unentered(warehouse, settings))
     claimed = []
     for file in ready_files(settings, contract.feed, tickets):
+        passing(CrashPoint.BEFORE_CLAIM)
         path = claim(file, settings.work)
+        passing(CrashPoint.AFTER_CLAIM)
         if path is not None:
             claimed.append(path)
     _enter(warehouse, contract, settings, run_id, claimed)
@@ -182,6 +185,7 @@ def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
         places[key] = place
         if wrong[drop.file_id] and drop.feed and settings.landing not in place.parents:
             to_correct[drop.file_id] = _write_to_correct(place, drop, wrong[drop.file_id], settings)
+    passing(CrashPoint.BEFORE_ARCHIVE_NOTE)
     with warehouse.transaction() as tx:
         for key, place in places.items():
             ledger.note_archived(tx, key, str(place.relative_to(settings.data_dir)), now().isoformat())

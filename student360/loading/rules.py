@@ -4,6 +4,7 @@ Belongs here: when such a table is merged. Does not belong here: reading the rul
 (`sql/`).
 """
 
+from student360.crash_points import CrashPoint, passing
 from student360.reference import reference_digest, reference_frame, rules_digest
 from student360.settings import Settings
 from student360.warehouse import ledger
@@ -29,4 +30,5 @@ def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> Non
         rules = reference_frame(script.name, settings)
         if rules is not None:
             tx.create_temporary("reference", rules)
+        passing(CrashPoint.MID_LOAD)
         tx.run(script, "merge")

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import pandas as pd
 
 from student360.contracts import Contract, Kind
+from student360.crash_points import CrashPoint, passing
 from student360.ingest.clean import Reading
 from student360.ingest.dates import DateOrder, Evidence, evidence
 from student360.ingest.files import content_hash, now, open_regular
@@ -78,6 +79,7 @@ class ClaimedFiles:
                 tx.execute("DELETE FROM row_reject WHERE file_id = ?", (file.file_id,))
             ledger.quarantine(tx, file.file_id, problem, now().isoformat(), self.run_id, progress.read)
             return
+        passing(CrashPoint.BEFORE_LEDGER)
         tx.execute(
             "UPDATE ingest_file SET status = 'staged', rows_read = ?, rows_blank = ?, rows_rejected = ?,"
             " warnings = ?, columns_found = ?, run_id = ? WHERE file_id = ?",
@@ -161,6 +163,7 @@ def _typed_chunks(
             if names:
                 progress.warn(code, names)
         tx.append("row_reject", staged.rejects.assign(file_id=file.file_id))
+        passing(CrashPoint.MID_LOAD)
         if len(staged.rows):
             yield staged.rows.assign(file_id=file.file_id)
     if not progress.read:

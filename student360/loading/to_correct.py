@@ -29,7 +29,7 @@ def write_to_correct(
     The file is private to its owner and appears in one step; an old one is replaced.
     """
     make_private(target.parent)
-    part = target.with_suffix(".part")
+    part = target.with_suffix(f".{os.getpid()}.part")  # two runs may write the same file at once
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open_regular(source) as stream, os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as out:
         reader = StrictCsv(stream, contract)

@@ -13,6 +13,7 @@ import adbc_driver_manager
 import pandas as pd
 import pyarrow as pa
 
+from student360.crash_points import CrashPoint, passing
 from student360.urls import is_postgres
 from student360.warehouse.errors import WarehouseError, WarehouseUnavailable
 from student360.warehouse.postgres import PostgresEngine
@@ -194,12 +195,15 @@ def open_transaction(engine: Engine, begin: Callable[[Engine, Any], None]) -> It
         transaction = Transaction(engine, connection)
         with transaction.cursor() as cursor:
             begin(engine, cursor)
+        passing(CrashPoint.AFTER_BEGIN)
         try:
             yield transaction
         except BaseException:
             with suppress(WarehouseUnavailable):
                 transaction.execute("ROLLBACK")
             raise
+        passing(CrashPoint.BEFORE_COMMIT)
         transaction.execute("COMMIT")
+        passing(CrashPoint.AFTER_COMMIT)
     finally:
         connection.close()

@@ -1,0 +1,348 @@
+"""Real SIGKILLs under the real load, restarts, and what must be true afterwards.
+
+Belongs here: the producer, the worker that is killed, the invariants I1-I9. Does not belong here: Dagster's own
+processes (`soak.py`), how rules are broken on purpose (`mutants.py`).
+"""
+
+import csv
+import hashlib
+import multiprocessing
+import random
+import signal
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from student360.crash_points import CrashPoint, arm
+from student360.loading.pipeline import load_all
+from student360.verify import verify
+from student360.warehouse.errors import WarehouseUnavailable
+from student360_tests.running import House
+from student360_tests.trust.houses import quick_settings, throw_away_house
+from student360_tests.trust.mutants import MUTANTS
+
+FIRST_DAY = date(2026, 1, 5)
+SETTINGS = {
+    "STUDENT360_LOAD_MODE_HOMEWORK": "window",
+    "STUDENT360_MAX_WITHDRAW_PERCENT": "100",
+    "STUDENT360_MAX_REJECT_PERCENT": "60",
+}
+HEADERS = {
+    "students": "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact",
+    "attendance": "Student_ID,Date,Attendance_Status",
+    "homework": "Student_ID,Subject,Assignment_Name,Due_Date,Status,Grade_Feedback,Guardian_Signature",
+}
+CODES = ("Present", "Absent", "Late", "Excused")
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["student360_tests.trust.kills"])
+Plan = tuple[CrashPoint, int, bool] | None
+
+
+@dataclass
+class Produced:
+    """A file that was dropped: its good rows by key, and how many are bad."""
+
+    feed: str
+    effective: date
+    content: bytes
+    rows: dict[tuple[str, str, str], str]
+    is_whole: bool = True
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass
+class Producer:
+    """Drops good, bad, repeated and out-of-order files, as a school would on its worst day."""
+
+    house: House
+    dice: random.Random
+    students: int = 8
+    files: list[Produced] = field(default_factory=list)
+    drops: int = 0
+
+    def drop_something(self) -> None:
+        """One more file, of any kind."""
+        kind = self.dice.choices(("new", "again", "not CSV"), (8, 2, 1))[0]
+        if kind == "again" and self.files:
+            self._drop(self.dice.choice(self.files))
+        elif kind == "not CSV":
+            self._drop(Produced("attendance", FIRST_DAY, self.dice.randbytes(40) + b"\0" * 9, {}, is_whole=False))
+        else:
+            feed = self.dice.choices(("attendance", "homework", "students"), (6, 3, 1))[0]
+            made = self._students() if feed == "students" else self._facts(feed)
+            self.files.append(made)
+            self._drop(made)
+
+    def drop_roster(self) -> None:
+        """The roster of all students: facts may have waited for it."""
+        made = self._students(self.students)
+        self.files.append(made)
+        self._drop(made)
+
+    def _drop(self, made: Produced) -> None:
+        self.drops += 1
+        name = f"{made.feed}_{made.effective}_{self.drops}.csv"
+        if self.dice.random() < 0.3:
+            name = f"{made.feed}_{made.effective}.csv"
+        if not (self.house.data / "landing" / name).exists():
+            self.house.drop(name, made.content)
+        else:
+            self.house.drop(f"{made.feed}_{made.effective}_{self.drops}.csv", made.content)
+
+    def _effective(self) -> date:
+        return date(2026, 2, 1) + timedelta(days=self.dice.randrange(40))
+
+    def _students(self, count: int = 0) -> Produced:
+        chosen = range(count or self.dice.randrange(2, self.students))
+        room = self.dice.randrange(3)
+        lines = [f"S{n},Student {n},2014-01-0{n % 9 + 1},Grade {n % 5 + 1},{555 + room}" for n in chosen]
+        return self._file("students", lines, {}, self._effective())
+
+    def _facts(self, feed: str) -> Produced:
+        rows: dict[tuple[str, str, str], str] = {}
+        for _ in range(self.dice.randrange(3, 25)):
+            day = FIRST_DAY + timedelta(days=self.dice.randrange(12))
+            student = f"S{self.dice.randrange(self.students)}"
+            if feed == "attendance":
+                rows[student, day.isoformat(), ""] = self.dice.choice(CODES).lower()
+            else:
+                rows[student, day.isoformat(), f"Task {self.dice.randrange(3)}"] = self.dice.choice(("done", "missing"))
+        if feed == "attendance":
+            lines = [f"{student},{day},{code}" for (student, day, _), code in rows.items()]
+            if self.dice.random() < 0.3:
+                lines += [f"S1,2026-13-{n:02},Present" for n in range(1, self.dice.randrange(2, 5))]
+        else:
+            lines = [f"{student},Math,{task},{day},{code},," for (student, day, task), code in rows.items()]
+        return self._file(feed, lines, rows, self._effective())
+
+    def _file(self, feed: str, lines: list[str], rows: dict[tuple[str, str, str], str], effective: date) -> Produced:
+        self.dice.shuffle(lines)
+        return Produced(feed, effective, "\n".join([HEADERS[feed], *lines, ""]).encode(), rows)
+
+
+@dataclass
+class Figures:
+    """What was done and what was found."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    restarts: int = 0
+    files: Counter[str] = field(default_factory=Counter)
+    rows: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def killed(self) -> int:
+        return sum(self.kills.values())
+
+    def __iadd__(self, other: "Figures") -> "Figures":
+        self.kills += other.kills
+        self.restarts += other.restarts
+        self.files += other.files
+        self.rows += other.rows
+        self.violations += other.violations
+        return self
+
+
+def work(house: House, plan: Plan, mutant: str | None) -> None:
+    """A worker: takes in what is there, as the ingest job does. Dies where the plan says."""
+    if mutant is not None:
+        MUTANTS[mutant]()
+    if plan is not None:
+        point, hit, answer_is_lost = plan
+        arm(point, hit, _lose_the_answer if answer_is_lost else None)
+    try:
+        load_all(house.warehouse, quick_settings(house, **SETTINGS), "trust")
+    except AnswerLost:
+        raise SystemExit(LOST) from None
+    except BaseException:
+        with house.log.open("a") as log:
+            log.write(traceback.format_exc())
+        raise
+
+
+class AnswerLost(WarehouseUnavailable):
+    """K11: the commit was sent and nobody knows what became of it."""
+
+
+LOST = 11
+
+
+def _lose_the_answer() -> None:
+    raise AnswerLost
+
+
+def start(house: House, plan: Plan = None, mutant: str | None = None) -> ForkServerProcess:
+    """A worker in a process of its own."""
+    process = CONTEXT.Process(target=work, args=(house, plan, mutant))
+    process.start()
+    return process
+
+
+def episode(
+    engine: str, seed: int, kills: int, folder: Path | None = None, mutant: str | None = None, patience: int = 4
+) -> Figures:
+    """Kill workers in a new house until so many are dead, let it come to rest, and look. Returns figures."""
+    dice = random.Random(seed)
+    figures = Figures()
+    with throw_away_house(engine, folder) as house:
+        producer = Producer(house, dice)
+        attempts = 0
+        while figures.killed < kills and attempts < kills * patience and not figures.violations:
+            attempts += 1
+            for _ in range(dice.randrange(1, 4)):
+                producer.drop_something()
+            _kill_somehow(house, dice, figures, mutant)
+        producer.drop_roster()
+        _come_to_rest(house, figures, mutant)
+        figures.violations += [f"seed {seed}: {what}" for what in violations(house, producer)]
+        _count(house, producer, figures)
+    return figures
+
+
+def _kill_somehow(house: House, dice: random.Random, figures: Figures, mutant: str | None) -> None:
+    """One worker that dies at a named point, loses an answer, or is killed at any moment; sometimes beside another."""
+    kind = dice.choices(("point", "any moment", "lost answer"), (6, 3, 1))[0]
+    plan: Plan = None
+    label = "any moment"
+    if kind == "point":
+        plan = (dice.choice(list(CrashPoint)), dice.choice((1, 1, 2, 3, 5, 9)), False)
+        label = plan[0].value
+    elif kind == "lost answer":
+        plan, label = (CrashPoint.AFTER_COMMIT, dice.randrange(1, 12), True), "K11"
+    workers = [start(house, plan, mutant)]
+    if dice.random() < 0.25:
+        workers.append(start(house, None, mutant))
+    figures.restarts += len(workers)
+    if kind == "any moment":
+        time.sleep(dice.uniform(0.02, 0.6))
+        workers[0].kill()
+    for worker in workers:
+        worker.join(120)
+        if worker.exitcode in (-signal.SIGKILL, LOST):
+            figures.kills[label] += 1
+        elif worker.exitcode != 0:
+            figures.violations.append(f"a worker failed ({worker.exitcode}): {_last_line(house)}")
+            worker.kill()
+
+
+def _last_line(house: House) -> str:
+    lines = house.log.read_text().strip().splitlines() if house.log.exists() else ["?"]
+    return lines[-1]
+
+
+def _come_to_rest(house: House, figures: Figures, mutant: str | None) -> None:
+    for _ in range(4):
+        worker = start(house, None, mutant)
+        worker.join(120)
+        figures.restarts += 1
+        if worker.exitcode != 0:
+            figures.violations.append(f"the last worker failed ({worker.exitcode}): {_last_line(house)}")
+
+
+def violations(house: House, producer: Producer) -> list[str]:
+    """The invariants I1-I9 of a house at rest; empty when all hold."""
+    found = []
+    with house.warehouse.reading() as tx:
+        ledger = tx.query("SELECT * FROM ingest_file ORDER BY file_id")
+        drops = tx.query("SELECT * FROM file_drop")
+        attendance = {(r["s"], str(r["d"])): r["c"] for r in tx.query(ATTENDANCE)}
+        homework = {(r["s"], str(r["d"]), r["a"]): r["c"] for r in tx.query(HOMEWORK)}
+    contents = Counter(row["sha256"] for row in ledger)
+    dropped = {made.sha256 for made in producer.files}
+    found += [f"I1: {sha[:8]} is not in the ledger" for sha in dropped - set(contents)]
+    again = {made.sha256 for made in producer.files if _may_stand_twice(made, ledger)}
+    found += [f"I1: {sha[:8]} stands {n} times" for sha, n in contents.items() if n > 1 and sha not in again]
+    at_rest = [path for name in ("landing", "work") for path in (house.data / name).iterdir()]
+    archived = [p for p in (house.data / "processed").rglob("*") if p.is_file()]
+    archived += [p for p in (house.data / "quarantine").rglob("*") if p.is_file() and "to_correct" not in p.parts]
+    if len(archived) != producer.drops or len(drops) != producer.drops:
+        found.append(f"I2: {producer.drops} drops, {len(drops)} in the ledger, {len(archived)} files in the archive")
+    if at_rest:
+        found.append(f"I7: {len(at_rest)} files left in landing or work")
+    found += [f"I7: {drop['claim_id'][:8]} is not noted as archived" for drop in drops if not drop["archived_at"]]
+    found += _recounted(house, ledger, drops)
+    expected_attendance, expected_homework = oracle(producer, ledger)
+    found += _differences("I5 attendance", expected_attendance, attendance)
+    found += _differences("I5 homework", expected_homework, homework)
+    checked = verify(house.warehouse, quick_settings(house, **SETTINGS))
+    found += [f"{promise.name}: {line}" for promise in checked for line in promise.broken]
+    return found
+
+
+ATTENDANCE = (
+    "SELECT i.student_id AS s, d.full_date AS d, c.code AS c FROM fact_attendance AS f"
+    " JOIN student_identity AS i ON i.student_durable_key = f.student_durable_key"
+    " JOIN dim_dates AS d ON d.date_key = f.date_key"
+    " JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key"
+)
+HOMEWORK = (
+    "SELECT i.student_id AS s, d.full_date AS d, f.assignment AS a, c.code AS c FROM fact_homework AS f"
+    " JOIN student_identity AS i ON i.student_durable_key = f.student_durable_key"
+    " JOIN dim_dates AS d ON d.date_key = f.due_date_key"
+    " JOIN dim_homework_statuses AS c ON c.homework_status_key = f.homework_status_key"
+)
+
+
+def _may_stand_twice(made: Produced, ledger: list[dict[str, object]]) -> bool:
+    """Bytes that came under two days with other exports in between count twice, by design."""
+    return len({row["effective_date_key"] for row in ledger if row["sha256"] == made.sha256}) > 1
+
+
+def _recounted(house: House, ledger: list[dict[str, object]], drops: list[dict[str, object]]) -> list[str]:
+    """I3: an independent reader counts the rows of each archived file."""
+    found = []
+    paths = {drop["file_id"]: drop["archived_path"] for drop in drops if drop["outcome"] == "first"}
+    for row in ledger:
+        path = paths.get(row["file_id"])
+        if row["status"] == "quarantined" or not path or not (house.data / str(path)).is_file():
+            continue
+        with (house.data / str(path)).open(newline="") as file:
+            counted = sum(1 for cells in csv.reader(file) if cells) - 1
+        if counted != row["rows_read"]:
+            found.append(f"I3: {str(row['sha256'])[:8]} has {counted} rows, {row['rows_read']} were read")
+    return found
+
+
+def oracle(
+    producer: Producer, ledger: list[dict[str, object]]
+) -> tuple[dict[tuple[str, str], str], dict[tuple[str, str, str], str]]:
+    """What the facts must be: all files replayed in plain Python, from the oldest truth to the newest."""
+    by_hash = {made.sha256: made for made in producer.files}
+    attendance: dict[tuple[str, str], str] = {}
+    homework: dict[tuple[str, str, str], str] = {}
+    loaded = [row for row in ledger if row["status"] != "quarantined" and row["sha256"] in by_hash]
+    for row in sorted(loaded, key=lambda row: (row["effective_date_key"], row["file_id"])):
+        made = by_hash[str(row["sha256"])]
+        if made.feed == "attendance":
+            attendance |= {(student, day): code for (student, day, _), code in made.rows.items()}
+        elif made.feed == "homework":
+            first, last = min(key[1] for key in made.rows), max(key[1] for key in made.rows)
+            homework = {key: code for key, code in homework.items() if not first <= key[1] <= last}
+            homework |= made.rows
+    return attendance, homework
+
+
+def _differences(what: str, expected: dict, found: dict) -> list[str]:
+    missing, surplus = expected.keys() - found.keys(), found.keys() - expected.keys()
+    other = [key for key in expected.keys() & found.keys() if expected[key] != found[key]]
+    counts = {"missing": len(missing), "too many": len(surplus), "with another value": len(other)}
+    return [f"{what}: {count} rows {how}" for how, count in counts.items() if count]
+
+
+def _count(house: House, producer: Producer, figures: Figures) -> None:
+    with house.warehouse.reading() as tx:
+        files = tx.query("SELECT * FROM ingest_file")
+        duplicates = tx.count("SELECT COUNT(*) FROM file_drop WHERE outcome = 'duplicate'")
+    figures.files["dropped"] += producer.drops
+    figures.files["distinct"] += len(files)
+    figures.files["duplicates"] += duplicates
+    figures.files["quarantined"] += sum(file["status"] == "quarantined" for file in files)
+    for name in ("read", "loaded", "updated", "unchanged", "rejected", "waiting", "withdrawn"):
+        figures.rows[name] += sum(file[f"rows_{name}"] for file in files)

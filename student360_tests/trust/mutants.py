@@ -1,0 +1,166 @@
+"""The protocol with one rule broken at a time: the harness must notice each.
+
+Belongs here: how each rule is broken. Does not belong here: the harness (`kills.py`).
+"""
+
+# mypy: disable-error-code="attr-defined"
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import student360.ingest.files as files_module
+import student360.loading.merge as merge_module
+import student360.loading.pipeline as pipeline_module
+import student360.loading.receive as receive_module
+import student360.loading.stage as stage_module
+import student360.warehouse.transaction as transaction_module
+import student360.warehouse.warehouse as warehouse_module
+from student360.contracts import Contract
+from student360.crash_points import CrashPoint, passing
+from student360.ingest.files import claim_id, make_private
+from student360.ingest.staging import Staged
+from student360.settings import Settings
+from student360.warehouse import ledger
+from student360.warehouse.ledger import LedgerFile
+from student360.warehouse.scripts import Script
+from student360.warehouse.warehouse import Transaction, Warehouse
+
+
+def archive_before_commit() -> None:
+    """M1: the file goes to the archive before its rows are committed."""
+    place = stage_module._place
+
+    def archiving(settings: Settings, file: LedgerFile) -> Path:
+        path = place(settings, file)
+        if path.parent == settings.work:
+            path = files_module.archive(path, settings.processed, file.sha256, file.received_at)
+        return path
+
+    stage_module._place = archiving
+
+
+def ledger_in_a_second_transaction() -> None:
+    """M2: rows are committed first, their outcome in the ledger later."""
+    settle, merge_feed = merge_module._settle, merge_module.merge_feed
+
+    def late(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> bool:
+        merge_module._settle = lambda *_: None
+        merged = merge_feed(warehouse, contract, settings, run_id)
+        merge_module._settle = settle
+        if merged:
+            with warehouse.transaction() as tx:
+                settle(tx, contract, run_id)
+        return merged
+
+    pipeline_module.merge_feed = late
+
+
+def no_order_guard() -> None:
+    """M3: what comes last counts, however old it is."""
+    real = merge_module.fact_merge()
+    guard = re.compile(r"        WHEN \(k\.effective_date_key, k\.file_id\) > [^\n]*\n")
+    broken = Script(real.name, real.layer, guard.sub("", real.text))
+    merge_module.fact_merge = lambda: broken  # type: ignore[assignment]
+
+
+def no_look_into_the_ledger() -> None:
+    """M4: bytes that are known already are entered again."""
+    number = iter(range(1, 1_000_000))
+    real = ledger._insert
+
+    def insert(tx: Transaction, file_id: int, arrival: ledger.Arrival, run_id: str) -> None:
+        known = tx.count("SELECT COUNT(*) FROM ingest_file WHERE sha256 = ?", (arrival.sha256,))
+        changed = replace(arrival, effective_date_key=arrival.effective_date_key + (next(number) if known else 0))
+        real(tx, file_id, changed, run_id)
+
+    ledger._newest_of_content = lambda *_: None
+    ledger._insert = insert
+
+
+def archive_in_two_steps() -> None:
+    """M5: on its way to the archive a file has a name that nobody looks for."""
+
+    def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Path:
+        hidden = claimed.parent.parent / f".{uuid.uuid4().hex}"
+        make_private(folder)
+        claimed.rename(hidden)
+        passing(CrashPoint.AROUND_RENAME)
+        target = folder / f"{sha256}__{claim_id(claimed)}__file"
+        hidden.rename(target)
+        return target
+
+    receive_module.archive = archive
+
+
+def no_recovery() -> None:
+    """M6: what an earlier run left in the work folder is not looked for."""
+    receive_module._unentered = lambda *_: []
+
+
+def one_refused_row_forgotten() -> None:
+    """M7: the last refused row of a chunk is not written down."""
+    real = stage_module.stage_chunk
+
+    def forgetting(*arguments: Any) -> Staged:
+        staged = real(*arguments)
+        staged.rejects = staged.rejects.iloc[:-1]
+        return staged
+
+    stage_module.stage_chunk = forgetting  # type: ignore[assignment]
+
+
+def archive_names_without_claim() -> None:
+    """M8: two drops of the same bytes have the same name in the archive."""
+
+    def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Path:
+        make_private(folder)
+        target = folder / f"{sha256}__same__file.csv"
+        claimed.rename(target)
+        return target
+
+    receive_module.archive = archive
+
+
+def no_lock() -> None:
+    """M9: two writers do not wait for each other."""
+
+    def begin(engine: Any, cursor: Any) -> None:
+        if engine.name == "sqlite":
+            cursor.execute("BEGIN")
+        else:
+            cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            cursor.execute(f"SELECT set_config('search_path', '{engine.schema}', true)")
+            cursor.fetchall()
+
+    transaction_module.begin_writing = begin
+    warehouse_module.begin_writing = begin
+
+
+def duplicates_by_name() -> None:
+    """M10: a file is known by its name, not by its bytes: the bug of most file watchers."""
+
+    real = ledger.enter
+
+    def enter(tx: Transaction, arrival: ledger.Arrival, run_id: str) -> bool:
+        seen = tx.query("SELECT sha256 FROM ingest_file WHERE first_name = ? LIMIT 1", (arrival.name,))
+        return real(tx, replace(arrival, sha256=seen[0]["sha256"]) if seen else arrival, run_id)
+
+    ledger.enter = enter
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "M1 archive before commit": archive_before_commit,
+    "M2 ledger in a second transaction": ledger_in_a_second_transaction,
+    "M3 no order guard": no_order_guard,
+    "M4 no look into the ledger": no_look_into_the_ledger,
+    "M5 archive in two steps": archive_in_two_steps,
+    "M6 no recovery": no_recovery,
+    "M7 one refused row forgotten": one_refused_row_forgotten,
+    "M8 archive names without the claim": archive_names_without_claim,
+    "M9 no lock": no_lock,
+    "M10 known by name": duplicates_by_name,
+}
