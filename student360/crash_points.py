@@ -1,4 +1,4 @@
-"""Named places where a test may end the process: what must be true after a restart from each is in docs/reliability.md.
+"""Named places where a test may end the process (K1-K9); after a restart from any of them nothing is lost or twice.
 
 Belongs here: the names and the switch. Does not belong here: choosing when (`student360_tests/trust`). Off, a place
 costs one comparison; only a test turns it on, and there is no setting for it.

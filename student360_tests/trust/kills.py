@@ -172,6 +172,7 @@ class AnswerLost(WarehouseUnavailable):
 
 
 LOST = 11
+PATIENCE = 4
 
 
 def _lose_the_answer() -> None:
@@ -186,19 +187,29 @@ def start(house: House, plan: Plan = None, mutant: str | None = None) -> ForkSer
 
 
 def episode(
-    engine: str, seed: int, kills: int, folder: Path | None = None, mutant: str | None = None, patience: int = 4
+    engine: str,
+    seed: int,
+    kills: int,
+    folder: Path | None = None,
+    mutant: str | None = None,
+    aim: CrashPoint | None = None,
 ) -> Figures:
-    """Kill workers in a new house until so many are dead, let it come to rest, and look. Returns figures."""
+    """Kill workers in a new house until so many are dead, let it come to rest, and look. Returns figures.
+
+    aim: kill at this point alone; without it at any named point, at any moment, or by losing an answer.
+    """
     dice = random.Random(seed)
     figures = Figures()
     with throw_away_house(engine, folder) as house:
         producer = Producer(house, dice)
         attempts = 0
-        while figures.killed < kills and attempts < kills * patience and not figures.violations:
+        if dice.random() < 0.5:
+            producer.drop_roster()
+        while figures.killed < kills and attempts < kills * PATIENCE and not figures.violations:
             attempts += 1
             for _ in range(dice.randrange(1, 4)):
                 producer.drop_something()
-            _kill_somehow(house, dice, figures, mutant)
+            _kill_somehow(house, dice, figures, mutant, aim)
         producer.drop_roster()
         _come_to_rest(house, figures, mutant)
         figures.violations += [f"seed {seed}: {what}" for what in violations(house, producer)]
@@ -206,13 +217,15 @@ def episode(
     return figures
 
 
-def _kill_somehow(house: House, dice: random.Random, figures: Figures, mutant: str | None) -> None:
+def _kill_somehow(
+    house: House, dice: random.Random, figures: Figures, mutant: str | None, aim: CrashPoint | None
+) -> None:
     """One worker that dies at a named point, loses an answer, or is killed at any moment; sometimes beside another."""
-    kind = dice.choices(("point", "any moment", "lost answer"), (6, 3, 1))[0]
+    kind = "point" if aim else dice.choices(("point", "any moment", "lost answer"), (6, 3, 1))[0]
     plan: Plan = None
     label = "any moment"
     if kind == "point":
-        plan = (dice.choice(list(CrashPoint)), dice.choice((1, 1, 2, 3, 5, 9)), False)
+        plan = (aim or dice.choice(list(CrashPoint)), dice.choice((1, 1, 2, 3, 5, 7, 9, 11)), False)
         label = plan[0].value
     elif kind == "lost answer":
         plan, label = (CrashPoint.AFTER_COMMIT, dice.randrange(1, 12), True), "K11"
