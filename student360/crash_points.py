@@ -1,11 +1,9 @@
 """Named places where a test may end the process (K1-K9); after a restart from any of them nothing is lost or twice.
 
-Belongs here: the names and the switch. Does not belong here: choosing when (`student360_tests/trust`). Off, a place
-costs one comparison; only a test turns it on, and there is no setting for it.
+Belongs here: the names. Does not belong here: what happens there (`student360_tests/trust`). A place costs one
+comparison; only a test is told of it, and there is no setting for it.
 """
 
-import os
-import signal
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -24,25 +22,16 @@ class CrashPoint(StrEnum):
     BEFORE_ARCHIVE_NOTE = "K9"
 
 
-class _Switch:
-    """Which point ends the process, after how many more passes, and how."""
-
-    point: CrashPoint | None = None
-    passes_left = 0
-    end: Callable[[], None] = staticmethod(lambda: os.kill(os.getpid(), signal.SIGKILL))
+class _Watch:
+    told: Callable[[CrashPoint], None] | None = None
 
 
-def arm(point: CrashPoint, hit: int, end: Callable[[], None] | None = None) -> None:
-    """End the process when it comes to the point for the hit-th time: by SIGKILL, or as `end` does."""
-    _Switch.point, _Switch.passes_left = point, hit
-    if end is not None:
-        _Switch.end = staticmethod(end)
+def watch(told: Callable[[CrashPoint], None]) -> None:
+    """Have a function called whenever this process comes to one of the places."""
+    _Watch.told = staticmethod(told)
 
 
 def passing(point: CrashPoint) -> None:
-    """The process is at this point."""
-    if _Switch.point is not point:
-        return
-    _Switch.passes_left -= 1
-    if _Switch.passes_left == 0:
-        _Switch.end()
+    """The process is at this place."""
+    if _Watch.told is not None:
+        _Watch.told(point)

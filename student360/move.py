@@ -20,7 +20,7 @@ from student360.settings import warehouse_url
 from student360.urls import is_postgres, login_of
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import Script, scripts
-from student360.warehouse.transaction import Transaction, begin_reading, begin_writing, open_transaction
+from student360.warehouse.transaction import Transaction, open_reading, open_writing
 from student360.warehouse.warehouse import MOVING, Warehouse
 
 NULL = "\0"
@@ -74,15 +74,15 @@ def move(source_url: str, target: Warehouse, console: Console) -> int:
     _begin(target, source)
     console.print(f"From {_place(source.url)}\nto   {_place(target.url)}")
     total = 0
-    with open_transaction(source.engine, begin_reading) as reading:
+    with open_reading(source.engine) as reading:
         for table in tables():
-            with open_transaction(target.engine, begin_writing) as writing:
+            with open_writing(target.engine) as writing:
                 content, was_there = _copy(reading, writing, table.name)
                 writing.refresh_statistics(table.name)
             total += content.rows
             done = "was there, equal" if was_there else "copied, equal"
             console.print(f"  [green]✓[/green] {table.name:<24} {content}  {done}")
-    with open_transaction(target.engine, begin_writing) as writing:
+    with open_writing(target.engine) as writing:
         writing.execute("DELETE FROM schema_object WHERE name = ?", (MOVING,))
     console.print(f"[bold]Moved:[/bold] {len(tables())} tables, {total:,} rows, all equal by count and content.")
     return total
@@ -103,11 +103,11 @@ def _begin(target: Warehouse, source: Warehouse) -> None:
     try:
         target.prepare()
     except WarehouseError:
-        with open_transaction(target.engine, begin_reading) as tx:
+        with open_reading(target.engine) as tx:
             if _moving_from(tx) != _place(source.url):
                 raise
         return
-    with open_transaction(target.engine, begin_writing) as tx:
+    with open_writing(target.engine) as tx:
         full = [table.name for table in tables() if tx.query(f"SELECT 1 AS one FROM {table.name} LIMIT 1")]
         if full:
             raise MoveProblem(

@@ -12,7 +12,7 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
 from student360.warehouse.scripts import scripts
-from student360.warehouse.transaction import begin_reading, engine_for, open_transaction
+from student360.warehouse.transaction import engine_for, open_reading
 
 ROWS_PER_PARTITION = 500_000
 MOST_PARTITIONS = 64
@@ -40,7 +40,7 @@ class WarehouseReader(DataSourceReader):
         """Ranges of about equal width of the first column of the primary key."""
         if self._key is None:
             return [KeyRange()]
-        with open_transaction(engine_for(self._url), begin_reading) as tx:
+        with open_reading(engine_for(self._url)) as tx:
             size = tx.query(
                 f"SELECT COUNT(*) AS rows, MIN({self._key}) AS low, MAX({self._key}) AS high FROM {self._table}"
             )[0]
@@ -57,7 +57,7 @@ class WarehouseReader(DataSourceReader):
         source = self._table
         if partition.key is not None:
             source += f" WHERE {partition.key} >= {partition.first:d} AND {partition.key} < {partition.last:d}"
-        with open_transaction(engine_for(self._url), begin_reading) as tx:
+        with open_reading(engine_for(self._url)) as tx:
             yield from tx.arrow_batches(source)
 
 

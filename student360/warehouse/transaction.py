@@ -174,18 +174,27 @@ def _as_declared(arrow: pa.Table, script: Script | None, types: Mapping[str, pa.
     return arrow.cast(pa.schema(fields))
 
 
-def begin_reading(engine: Engine, cursor: Any) -> None:
-    """Open a transaction that sees one state of the warehouse and waits for nobody."""
-    engine.begin_reading(cursor)
-
-
-def begin_writing(engine: Engine, cursor: Any) -> None:
-    """Open a transaction that alone may write; waits for another writer as long as it takes."""
-    engine.begin_writing(cursor, lambda: log.warning("waiting for another run that writes to the warehouse"))
+def open_reading(engine: Engine) -> AbstractContextManager[Transaction]:
+    """A transaction that sees one state of the warehouse and waits for nobody."""
+    return _open(engine, engine.begin_reading)
 
 
 @contextmanager
-def open_transaction(engine: Engine, begin: Callable[[Engine, Any], None]) -> Iterator[Transaction]:
+def open_writing(engine: Engine) -> Iterator[Transaction]:
+    """A transaction that alone may write; waits for another writer as long as it takes."""
+
+    def begin(cursor: Any) -> None:
+        engine.begin_writing(cursor, lambda: log.warning("waiting for another run that writes to the warehouse"))
+
+    with _open(engine, begin) as transaction:
+        passing(CrashPoint.AFTER_BEGIN)
+        yield transaction
+        passing(CrashPoint.BEFORE_COMMIT)
+    passing(CrashPoint.AFTER_COMMIT)
+
+
+@contextmanager
+def _open(engine: Engine, begin: Callable[[Any], None]) -> Iterator[Transaction]:
     """A transaction on a connection of its own: committed at the end, rolled back by any exception."""
     try:
         connection = engine.connect()
@@ -194,16 +203,13 @@ def open_transaction(engine: Engine, begin: Callable[[Engine, Any], None]) -> It
     try:
         transaction = Transaction(engine, connection)
         with transaction.cursor() as cursor:
-            begin(engine, cursor)
-        passing(CrashPoint.AFTER_BEGIN)
+            begin(cursor)
         try:
             yield transaction
         except BaseException:
             with suppress(WarehouseUnavailable):
                 transaction.execute("ROLLBACK")
             raise
-        passing(CrashPoint.BEFORE_COMMIT)
         transaction.execute("COMMIT")
-        passing(CrashPoint.AFTER_COMMIT)
     finally:
         connection.close()

@@ -18,10 +18,9 @@ from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.transaction import (
     Engine,
     Transaction,
-    begin_reading,
-    begin_writing,
     engine_for,
-    open_transaction,
+    open_reading,
+    open_writing,
 )
 
 __all__ = ["Transaction", "Warehouse", "WarehouseError"]
@@ -63,7 +62,7 @@ class Warehouse(ConfigurableResource):
             yield current
             return
         self.prepare()
-        with open_transaction(self.engine, begin_writing) as transaction:
+        with open_writing(self.engine) as transaction:
             _joinable()[self.url] = transaction
             try:
                 yield transaction
@@ -74,7 +73,7 @@ class Warehouse(ConfigurableResource):
     def reading(self) -> Iterator[Transaction]:
         """A consistent view of the warehouse for reading; never waits for a writer."""
         self.prepare()
-        with open_transaction(self.engine, begin_reading) as transaction:
+        with open_reading(self.engine) as transaction:
             yield transaction
 
     def frame(self, query: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
@@ -97,10 +96,10 @@ class Warehouse(ConfigurableResource):
             return
         wanted = {name: _fingerprint(script) for name, script in scripts().items()}
         wanted[DESCRIPTIONS] = _descriptions()
-        with open_transaction(self.engine, begin_reading) as tx:
+        with open_reading(self.engine) as tx:
             known = _known_objects(tx)
         if known != wanted:
-            with open_transaction(self.engine, begin_writing) as tx:
+            with open_writing(self.engine) as tx:
                 with tx.cursor() as cursor:
                     tx.engine.make_home(cursor)
                 _migrate(tx, _known_objects(tx), wanted)

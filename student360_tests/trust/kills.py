@@ -6,19 +6,23 @@ processes (`soak.py`), how rules are broken on purpose (`mutants.py`).
 
 import csv
 import hashlib
+import json
 import multiprocessing
+import os
 import random
 import signal
 import time
 import traceback
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from student360.crash_points import CrashPoint, arm
+from student360.crash_points import CrashPoint, watch
 from student360.loading.pipeline import load_all
+from student360.reprocess import OperatorProblem, reprocess
 from student360.verify import verify
 from student360.warehouse.errors import WarehouseUnavailable
 from student360_tests.running import House
@@ -39,7 +43,15 @@ HEADERS = {
 CODES = ("Present", "Absent", "Late", "Excused")
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["student360_tests.trust.kills"])
-Plan = tuple[CrashPoint, int, bool] | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a worker dies: at the hit-th passing of a point, by SIGKILL or because the answer to a commit is lost."""
+
+    point: CrashPoint
+    hit: int
+    answer_is_lost: bool = False
 
 
 @dataclass
@@ -50,7 +62,6 @@ class Produced:
     effective: date
     content: bytes
     rows: dict[tuple[str, str, str], str]
-    is_whole: bool = True
 
     @property
     def sha256(self) -> str:
@@ -73,7 +84,7 @@ class Producer:
         if kind == "again" and self.files:
             self._drop(self.dice.choice(self.files))
         elif kind == "not CSV":
-            self._drop(Produced("attendance", FIRST_DAY, self.dice.randbytes(40) + b"\0" * 9, {}, is_whole=False))
+            self._drop(Produced("attendance", FIRST_DAY, self.dice.randbytes(40) + b"\0" * 9, {}))
         else:
             feed = self.dice.choices(("attendance", "homework", "students"), (6, 3, 1))[0]
             made = self._students() if feed == "students" else self._facts(feed)
@@ -150,15 +161,36 @@ class Figures:
         return self
 
 
-def work(house: House, plan: Plan, mutant: str | None) -> None:
-    """A worker: takes in what is there, as the ingest job does. Dies where the plan says."""
+class Fuse:
+    """Counts how often a process comes to each crash point, and ends it where the plan says."""
+
+    def __init__(self, plan: Plan | None) -> None:
+        self.plan = plan
+        self.passes: Counter[str] = Counter()
+
+    def __call__(self, point: CrashPoint) -> None:
+        self.passes[point] += 1
+        if self.plan is None or point is not self.plan.point or self.passes[point] != self.plan.hit:
+            return
+        if self.plan.answer_is_lost:
+            raise AnswerLost
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work(house: House, plan: Plan | None, mutant: str | None, again: bool) -> None:
+    """A worker: takes in what is there, as the ingest job does, or loads all again. Dies where the plan says."""
     if mutant is not None:
-        MUTANTS[mutant]()
-    if plan is not None:
-        point, hit, answer_is_lost = plan
-        arm(point, hit, _lose_the_answer if answer_is_lost else None)
+        MUTANTS[mutant].break_rule()
+    fuse = Fuse(plan)
+    watch(fuse)
+    settings = quick_settings(house, **SETTINGS)
     try:
-        load_all(house.warehouse, quick_settings(house, **SETTINGS), "trust")
+        if again:
+            with suppress(OperatorProblem):  # what is not in the archive yet cannot be loaded again yet
+                reprocess(house.warehouse, settings, [], everything=True)
+        else:
+            load_all(house.warehouse, settings, "trust")
+            _passes_file(house).write_text(json.dumps(fuse.passes))
     except AnswerLost:
         raise SystemExit(LOST) from None
     except BaseException:
@@ -167,36 +199,34 @@ def work(house: House, plan: Plan, mutant: str | None) -> None:
         raise
 
 
+def _passes_file(house: House) -> Path:
+    """How often the last worker that came through passed each crash point."""
+    return house.root / "passes.json"
+
+
 class AnswerLost(WarehouseUnavailable):
     """K11: the commit was sent and nobody knows what became of it."""
 
 
 LOST = 11
 PATIENCE = 4
+MUTANT_EPISODES, MUTANT_KILLS = 6, 12
+ENDING_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
+ENDED_BY_US = (-signal.SIGKILL, -signal.SIGTERM, LOST)
 
 
-def _lose_the_answer() -> None:
-    raise AnswerLost
-
-
-def start(house: House, plan: Plan = None, mutant: str | None = None) -> ForkServerProcess:
+def start(house: House, plan: Plan | None = None, mutant: str | None = None, again: bool = False) -> ForkServerProcess:
     """A worker in a process of its own."""
-    process = CONTEXT.Process(target=work, args=(house, plan, mutant))
+    process = CONTEXT.Process(target=work, args=(house, plan, mutant, again))
     process.start()
     return process
 
 
-def episode(
-    engine: str,
-    seed: int,
-    kills: int,
-    folder: Path | None = None,
-    mutant: str | None = None,
-    aim: CrashPoint | None = None,
-) -> Figures:
+def episode(engine: str, seed: int, kills: int, folder: Path | None = None, mutant: str | None = None) -> Figures:
     """Kill workers in a new house until so many are dead, let it come to rest, and look. Returns figures.
 
-    aim: kill at this point alone; without it at any named point, at any moment, or by losing an answer.
+    A mutant is killed at the point that its broken rule is about, if it names one; all else dies at any named point,
+    at any moment, by any signal, or by losing an answer.
     """
     dice = random.Random(seed)
     figures = Figures()
@@ -205,40 +235,63 @@ def episode(
         attempts = 0
         if dice.random() < 0.5:
             producer.drop_roster()
+        producer.drop_something()
+        _join(house, figures, [start(house, None, mutant)])
         while figures.killed < kills and attempts < kills * PATIENCE and not figures.violations:
             attempts += 1
             for _ in range(dice.randrange(1, 4)):
                 producer.drop_something()
-            _kill_somehow(house, dice, figures, mutant, aim)
+            _kill_somehow(house, dice, figures, mutant)
         producer.drop_roster()
-        _come_to_rest(house, figures, mutant)
+        come_to_rest(house, figures, mutant)
         figures.violations += [f"seed {seed}: {what}" for what in violations(house, producer)]
         _count(house, producer, figures)
     return figures
 
 
-def _kill_somehow(
-    house: House, dice: random.Random, figures: Figures, mutant: str | None, aim: CrashPoint | None
-) -> None:
+def hunt(mutant: str, engine: str, folder: Path | None = None) -> Figures:
+    """Figures of the first episode that notices a broken rule, or of the last one if none does."""
+    figures = Figures()
+    for seed in range(MUTANT_EPISODES):
+        figures = episode(engine, seed, MUTANT_KILLS, folder, mutant)
+        if figures.violations:
+            break
+    return figures
+
+
+def _kill_somehow(house: House, dice: random.Random, figures: Figures, mutant: str | None) -> None:
     """One worker that dies at a named point, loses an answer, or is killed at any moment; sometimes beside another."""
+    aim = MUTANTS[mutant].aim if mutant else None
     kind = "point" if aim else dice.choices(("point", "any moment", "lost answer"), (6, 3, 1))[0]
-    plan: Plan = None
-    label = "any moment"
-    if kind == "point":
-        plan = (aim or dice.choice(list(CrashPoint)), dice.choice((1, 1, 2, 3, 5, 7, 9, 11)), False)
-        label = plan[0].value
+    again = not aim and dice.random() < 0.1
+    if kind == "any moment":
+        plan, label = None, "any moment"
     elif kind == "lost answer":
-        plan, label = (CrashPoint.AFTER_COMMIT, dice.randrange(1, 12), True), "K11"
-    workers = [start(house, plan, mutant)]
+        plan, label = a_plan(house, dice, CrashPoint.AFTER_COMMIT, answer_is_lost=True), "K11"
+    else:
+        plan = a_plan(house, dice, aim or dice.choice(list(CrashPoint)))
+        label = plan.point.value
+    workers = [start(house, plan, mutant, again)]
     if dice.random() < 0.25:
         workers.append(start(house, None, mutant))
-    figures.restarts += len(workers)
     if kind == "any moment":
         time.sleep(dice.uniform(0.02, 0.6))
-        workers[0].kill()
+        with suppress(ProcessLookupError):
+            os.kill(workers[0].pid or 0, dice.choice(ENDING_SIGNALS))
+    _join(house, figures, workers, label)
+
+
+def a_plan(house: House, dice: random.Random, point: CrashPoint, answer_is_lost: bool = False) -> Plan:
+    """Any passing of a point, as far as the last whole run came, and one beyond."""
+    passes = json.loads(_passes_file(house).read_text()).get(point, 0)
+    return Plan(point, dice.randint(1, passes + 1), answer_is_lost)
+
+
+def _join(house: House, figures: Figures, workers: list[ForkServerProcess], label: str = "") -> None:
+    figures.restarts += len(workers)
     for worker in workers:
         worker.join(120)
-        if worker.exitcode in (-signal.SIGKILL, LOST):
+        if worker.exitcode in ENDED_BY_US:
             figures.kills[label] += 1
         elif worker.exitcode != 0:
             figures.violations.append(f"a worker failed ({worker.exitcode}): {_last_line(house)}")
@@ -250,13 +303,10 @@ def _last_line(house: House) -> str:
     return lines[-1]
 
 
-def _come_to_rest(house: House, figures: Figures, mutant: str | None) -> None:
+def come_to_rest(house: House, figures: Figures, mutant: str | None = None) -> None:
+    """Let workers go through until nothing is left to do."""
     for _ in range(4):
-        worker = start(house, None, mutant)
-        worker.join(120)
-        figures.restarts += 1
-        if worker.exitcode != 0:
-            figures.violations.append(f"the last worker failed ({worker.exitcode}): {_last_line(house)}")
+        _join(house, figures, [start(house, None, mutant)])
 
 
 def violations(house: House, producer: Producer) -> list[str]:
@@ -270,6 +320,8 @@ def violations(house: House, producer: Producer) -> list[str]:
     contents = Counter(row["sha256"] for row in ledger)
     dropped = {made.sha256 for made in producer.files}
     found += [f"I1: {sha[:8]} is not in the ledger" for sha in dropped - set(contents)]
+    refused = {row["sha256"] for row in ledger if row["status"] not in ("loaded", "waiting")}
+    found += [f"I1: {sha[:8]} is a good file and was not loaded" for sha in dropped & refused]
     again = {made.sha256 for made in producer.files if _may_stand_twice(made, ledger)}
     found += [f"I1: {sha[:8]} stands {n} times" for sha, n in contents.items() if n > 1 and sha not in again]
     at_rest = [path for name in ("landing", "work") for path in (house.data / name).iterdir()]
@@ -330,8 +382,8 @@ def oracle(
     by_hash = {made.sha256: made for made in producer.files}
     attendance: dict[tuple[str, str], str] = {}
     homework: dict[tuple[str, str, str], str] = {}
-    loaded = [row for row in ledger if row["status"] != "quarantined" and row["sha256"] in by_hash]
-    for row in sorted(loaded, key=lambda row: (row["effective_date_key"], row["file_id"])):
+    sent = [row for row in ledger if row["sha256"] in by_hash]
+    for row in sorted(sent, key=lambda row: (row["effective_date_key"], row["file_id"])):
         made = by_hash[str(row["sha256"])]
         if made.feed == "attendance":
             attendance |= {(student, day): code for (student, day, _), code in made.rows.items()}

@@ -7,7 +7,7 @@ Belongs here: how each rule is broken. Does not belong here: the harness (`kills
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,6 @@ import student360.loading.merge as merge_module
 import student360.loading.pipeline as pipeline_module
 import student360.loading.receive as receive_module
 import student360.loading.stage as stage_module
-import student360.warehouse.transaction as transaction_module
-import student360.warehouse.warehouse as warehouse_module
 from student360.contracts import Contract
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import claim_id, make_private
@@ -26,7 +24,9 @@ from student360.ingest.staging import Staged
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
+from student360.warehouse.postgres import PostgresEngine
 from student360.warehouse.scripts import Script
+from student360.warehouse.sqlite import SqliteEngine
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 
@@ -52,6 +52,7 @@ def ledger_in_a_second_transaction() -> None:
         merged = merge_feed(warehouse, contract, settings, run_id)
         merge_module._settle = settle
         if merged:
+            passing(CrashPoint.BEFORE_LEDGER)
             with warehouse.transaction() as tx:
                 settle(tx, contract, run_id)
         return merged
@@ -128,16 +129,16 @@ def archive_names_without_claim() -> None:
 def no_lock() -> None:
     """M9: two writers do not wait for each other."""
 
-    def begin(engine: Any, cursor: Any) -> None:
-        if engine.name == "sqlite":
-            cursor.execute("BEGIN")
-        else:
-            cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            cursor.execute(f"SELECT set_config('search_path', '{engine.schema}', true)")
-            cursor.fetchall()
+    def begin_in_sqlite(self: SqliteEngine, cursor: Any, waiting: Callable[[], None]) -> None:
+        cursor.execute("BEGIN")
 
-    transaction_module.begin_writing = begin
-    warehouse_module.begin_writing = begin
+    def begin_in_postgres(self: PostgresEngine, cursor: Any, waiting: Callable[[], None]) -> None:
+        cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        cursor.execute(f"SELECT set_config('search_path', '{self.schema}', true)")
+        cursor.fetchall()
+
+    SqliteEngine.begin_writing = begin_in_sqlite  # type: ignore[method-assign]
+    PostgresEngine.begin_writing = begin_in_postgres  # type: ignore[method-assign]
 
 
 def duplicates_by_name() -> None:
@@ -152,15 +153,23 @@ def duplicates_by_name() -> None:
     ledger.enter = enter
 
 
-MUTANTS: dict[str, Callable[[], None]] = {
-    "M1 archive before commit": archive_before_commit,
-    "M2 ledger in a second transaction": ledger_in_a_second_transaction,
-    "M3 no order guard": no_order_guard,
-    "M4 no look into the ledger": no_look_into_the_ledger,
-    "M5 archive in two steps": archive_in_two_steps,
-    "M6 no recovery": no_recovery,
-    "M7 one refused row forgotten": one_refused_row_forgotten,
-    "M8 archive names without the claim": archive_names_without_claim,
-    "M9 no lock": no_lock,
-    "M10 known by name": duplicates_by_name,
+@dataclass(frozen=True)
+class Mutant:
+    """A rule that is broken, and the crash point where that hurts; None where any will do."""
+
+    break_rule: Callable[[], None]
+    aim: CrashPoint | None = None
+
+
+MUTANTS = {
+    "M1 archive before commit": Mutant(archive_before_commit, CrashPoint.AROUND_RENAME),
+    "M2 ledger in a second transaction": Mutant(ledger_in_a_second_transaction, CrashPoint.BEFORE_LEDGER),
+    "M3 no order guard": Mutant(no_order_guard),
+    "M4 no look into the ledger": Mutant(no_look_into_the_ledger),
+    "M5 archive in two steps": Mutant(archive_in_two_steps, CrashPoint.AROUND_RENAME),
+    "M6 no recovery": Mutant(no_recovery),
+    "M7 one refused row forgotten": Mutant(one_refused_row_forgotten),
+    "M8 archive names without the claim": Mutant(archive_names_without_claim),
+    "M9 no lock": Mutant(no_lock),
+    "M10 known by name": Mutant(duplicates_by_name),
 }
