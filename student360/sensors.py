@@ -40,7 +40,7 @@ from student360.assets.raw import ReceiveConfig
 from student360.automation import INGEST_GROUPS, ingest
 from student360.checks import load_check_keys
 from student360.contracts import contracts
-from student360.ingest.files import LandedFile, landed_files
+from student360.ingest.files import LandedFile, is_being_written, landed_files
 from student360.loading.receive import prepare_folders, recognised_feed
 from student360.reference import rules_digest, stale_rules
 from student360.settings import Settings, load_settings
@@ -50,7 +50,7 @@ from student360.warehouse.warehouse import Warehouse
 LOOK_SECONDS = 20.0
 BUSY_LOOK_SECONDS = 0.25
 RUN_IS_STALE_AFTER = 30 * 60
-FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 10.0, 600.0
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 10.0, 120.0
 WAITED_FOR = frozenset({"students", "id_changes"})
 IN_PROGRESS = [
     DagsterRunStatus.QUEUED,
@@ -184,8 +184,8 @@ def landing_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         now = time.time()
         files = landed_files(settings.landing)
         watch.forget_all_but(files)
-        settled = memory.settled(files, now, settings.settle_seconds)
-        ready = [file for file in files if file in settled or watch.saw_complete(file)]
+        settled = {file.path for file in memory.settled(files, now, settings.settle_seconds)}
+        ready = [f for f in files if watch.saw_complete(f) or (f.path in settled and not is_being_written(f.path))]
         left_over = sorted(path.name for path in settings.work.iterdir())
         rules = rules_digest(settings)
         busy = False

@@ -1,9 +1,6 @@
 """Fixtures: an installation of its own for each test, and a quick way to load it without Dagster."""
 
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +11,15 @@ from student360.loading.pipeline import load_all
 from student360.settings import PROJECT, Settings, load_settings
 from student360.spark.java import JavaMissing, find_java
 from student360.warehouse.ledger import COUNTS
-from student360_tests.postgres import OwnServer, drop_schema, make_schema, new_schema, server_url, server_version
+from student360_tests.postgres import (
+    OwnServer,
+    drop_schema,
+    make_schema,
+    new_schema,
+    server_url,
+    server_version,
+    throw_away_server,
+)
 from student360_tests.running import House
 
 NewHouse = Callable[[str], House]
@@ -61,14 +66,9 @@ def new_house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[OwnServer]:
-    """Started once for this module, in a short path: sockets have a limit."""
-    folder = Path(tempfile.mkdtemp(prefix="student360-own-"))
-    folder.chmod(0o711)
-    try:
-        yield OwnServer(folder / "pg")
-    finally:
-        subprocess.run(["pkill", "-INT", "-f", f"postgres -D {folder}"], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+    """Started once for this module."""
+    with throw_away_server() as server:
+        yield server
 
 
 @pytest.fixture

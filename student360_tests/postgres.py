@@ -4,8 +4,11 @@ Belongs here: which server, and statements to look at it from outside. Does not 
 """
 
 import os
+import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -81,7 +84,19 @@ class OwnServer:
     def control(self, *action: str) -> None:
         """pg_ctl with an action."""
         tool = self._server.bin_path / "pg_ctl"
-        options = ["-o", f"-h '' -k {self._server.pgdata}"] if action[0] == "restart" else []
+        options = ["-o", f"-h '' -k {self._server.pgdata}"] if action[0] in ("start", "restart") else []
         command = [str(tool), "-D", str(self._server.pgdata), "-w", "-s", "-l", "/dev/null", *options, *action]
         user = self._server.system_user
         subprocess.run(["runuser", "-u", user, "--", *command] if user else command, check=True)
+
+
+@contextmanager
+def throw_away_server() -> Iterator[OwnServer]:
+    """A server of one's own until the end of the block, in a short path: sockets have a limit."""
+    folder = Path(tempfile.mkdtemp(prefix="student360-own-"))
+    folder.chmod(0o711)
+    try:
+        yield OwnServer(folder / "pg")
+    finally:
+        subprocess.run(["pkill", "-INT", "-f", f"postgres -D {folder}"], check=False)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,12 +4,16 @@ Belongs here: listing, readiness, identity by content, claim, archive. Every mov
 filesystem, so a file is always in exactly one place. Does not belong here: the ledger, Dagster, reading CSV.
 """
 
+import fcntl
 import hashlib
 import os
 import re
+import signal
 import stat
+import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,6 +26,7 @@ TEMPORARY = (".part", ".tmp", ".partial", ".crdownload", ".filepart", ".swp", "~
 COMPANIONS = (".sha256", ".md5", ".ok", "thumbs.db", "desktop.ini")
 DATE_IN_NAME = re.compile(r"(?<!\d)(20\d{2})[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?!\d)")
 HASH_BLOCK = 2**20
+LEFT_ALONE_SECONDS = 600
 
 Observation = tuple[int, int, int]
 
@@ -48,8 +53,7 @@ def landed_files(landing: Path) -> list[LandedFile]:
     """
     found: list[LandedFile] = []
     for entry in _entries(landing):
-        name = entry.name.lower()
-        if name.startswith((".", "~")) or name.endswith((*TEMPORARY, *COMPANIONS)):
+        if _is_junk(entry.name) or _is_unfinished(entry.name):
             continue
         try:
             status = entry.stat(follow_symlinks=False)
@@ -69,19 +73,81 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
+def _is_junk(name: str) -> bool:
+    return name.startswith((".", "~$")) or name.lower().endswith(COMPANIONS)
+
+
+def _is_unfinished(name: str) -> bool:
+    return name.startswith("~") or name.lower().endswith(TEMPORARY)
+
+
+@dataclass(frozen=True)
+class LeftAlone:
+    """Something in the landing folder that is not taken: its name as it lies there, and why."""
+
+    name: str
+    why: str
+
+
+def left_alone(landing: Path) -> list[LeftAlone]:
+    """What has been lying in the landing folder for ten minutes and is not taken, in order of name.
+
+    Links, pipes, files without rights, and files under the name of an unfinished upload. Known junk is left out.
+    """
+    found = []
+    for entry in _entries(landing):
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if _is_junk(entry.name) or time.time() - status.st_ctime < LEFT_ALONE_SECONDS:
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            found.append(LeftAlone(entry.name, "This is no file but a link or a device. Put the file itself here."))
+        elif not os.access(entry.path, os.R_OK):
+            found.append(LeftAlone(entry.name, "Student 360 may not read it. Give its user the right to."))
+        elif _is_unfinished(entry.name):
+            found.append(
+                LeftAlone(entry.name, "Its name says that the upload is unfinished. Rename it once it is complete.")
+            )
+    return sorted(found, key=lambda left: os.fsencode(left.name))
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a process of this machine has the file open for writing.
+
+    Linux can tell on local disks: it refuses a read lease then (man 2 fcntl). Where nobody can tell, False. A writer
+    that comes while the lease is held waits; the signal that tells us so is one that nobody listens to.
+    """
+    try:
+        with open_regular(path) as stream:
+            fcntl.fcntl(stream, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(stream, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except (OSError, AttributeError):
+        return False
+    return False
+
+
 def steady_files(before: Mapping[str, Observation], now: list[LandedFile]) -> list[LandedFile]:
     """Files whose size, mtime and inode are what they were in an earlier look, by path."""
     return [file for file in now if before.get(os.fsdecode(file.path)) == file.observation]
 
 
 def claim(file: LandedFile, work: Path) -> Path | None:
-    """Rename a landed file into the work folder under a name of our own; None if somebody else was faster."""
+    """Rename a landed file into the work folder under a name of our own; None if somebody else was faster.
+
+    It becomes private to the user (0600), unless it belongs to another user: then the folder alone keeps it.
+    """
     original = quote_from_bytes(os.fsencode(file.path.name), safe="")[:150]
     target = work / f"{uuid.uuid4().hex}@{original}"
     try:
         file.path.rename(target)
     except FileNotFoundError:
         return None
+    with suppress(PermissionError, FileNotFoundError):
+        target.chmod(0o600)
     return target
 
 
@@ -128,13 +194,14 @@ def date_in_name(name: str) -> date | None:
 def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Path:
     """Rename a claimed file to its last place, <folder>/YYYY/MM/<sha256>__<claim>__<name>, and make it durable.
 
-    The claim makes the name unique: nothing can be overwritten. Private to the user (0600 in 0700).
+    The claim makes the name unique: nothing can be overwritten.
     """
     target_folder = folder / f"{received:%Y}" / f"{received:%m}"
     make_private(target_folder)
     name = claimed.name.partition("@")[2] or "file"
     target = target_folder / f"{sha256}__{claim_id(claimed)}__{name[:100]}"
-    claimed.chmod(0o600)
+    with suppress(PermissionError):
+        claimed.chmod(0o600)
     passing(CrashPoint.AROUND_RENAME)
     claimed.rename(target)
     passing(CrashPoint.AROUND_RENAME)

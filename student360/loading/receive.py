@@ -6,7 +6,8 @@ what is inside the files (`stage.py`).
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from student360.contracts import Contract, LoadMode, contracts
@@ -19,6 +20,7 @@ from student360.ingest.files import (
     claim_id,
     content_hash,
     date_in_name,
+    is_being_written,
     landed_files,
     make_private,
     move_archived,
@@ -39,14 +41,36 @@ _FIRST_SEEN: dict[str, float] = {}
 
 
 class FolderProblem(Exception):
-    """The folders cannot be used safely; says which and what to do."""
+    """The folders cannot be used safely; says which and what to do, and names no file: a name can name a person."""
+
+
+@contextmanager
+def _naming_no_file() -> Iterator[None]:
+    """The operating system's errors quote the names of files; this says the same without."""
+    try:
+        yield
+    except OSError as error:
+        raise FolderProblem(
+            f"{os.strerror(error.errno or 0)}, while files were moved below STUDENT360_DATA_DIR. Nothing was lost: the "
+            "next run goes on from here."
+        ) from None
 
 
 def prepare_folders(settings: Settings) -> None:
-    """Create the data folders, private to the user, and check that a move between them is one rename."""
+    """Create the data folders, private to the user, and check that files can be moved between them in one rename.
+
+    Raises FolderProblem.
+    """
     folders = (settings.landing, settings.work, settings.processed, settings.quarantine)
+    with _naming_no_file():
+        for folder in folders:
+            make_private(folder)
     for folder in folders:
-        make_private(folder)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise FolderProblem(
+                f"the folder {folder.name} cannot be written to: give the user of Student 360 read, write and search "
+                "rights on it, on a disk that is not read-only."
+            )
     if len({folder.stat().st_dev for folder in folders}) > 1:
         raise FolderProblem(
             "landing, work, processed and quarantine must lie on one file system, so that a file is moved "
@@ -88,19 +112,28 @@ def receive(
 ) -> None:
     """Claim the ready files of a feed (and those that nobody can tell) and enter them in the ledger.
 
-    First finishes what an earlier run left in the work folder. Killed anywhere, it can be run again.
+    First finishes what an earlier run left in the work folder. Killed anywhere, it can be run again. Raises
+    FolderProblem.
     """
     prepare_folders(settings)
-    _enter(warehouse, contract, settings, run_id, _unentered(warehouse, settings))
+    with _naming_no_file():
+        _enter(warehouse, contract, settings, run_id, _unentered(warehouse, settings))
+        _enter(warehouse, contract, settings, run_id, _claimed(ready_files(settings, contract.feed, tickets), settings))
+    archive_finished(warehouse, settings)
+
+
+def _claimed(files: list[LandedFile], settings: Settings) -> list[Path]:
+    """Take the files that nobody is still writing to into the work folder."""
     claimed = []
-    for file in ready_files(settings, contract.feed, tickets):
+    for file in files:
+        if is_being_written(file.path):
+            continue
         passing(CrashPoint.BEFORE_CLAIM)
         path = claim(file, settings.work)
         passing(CrashPoint.AFTER_CLAIM)
         if path is not None:
             claimed.append(path)
-    _enter(warehouse, contract, settings, run_id, claimed)
-    archive_finished(warehouse, settings)
+    return claimed
 
 
 def _feed_or_none(path: Path) -> str | None:
@@ -173,24 +206,32 @@ def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
         wrong = {drop.file_id: ledger.refused_rows(tx, drop.file_id) for drop in unarchived.values()}
     if not unarchived:
         return
-    places: dict[str, Path] = {}
-    to_correct: dict[int, Path] = {}
-    at_work = {claim_id(path): path for path in _work_files(settings)}
-    for key, drop in unarchived.items():
-        folder = settings.quarantine if drop.status == "quarantined" else settings.processed
-        work = at_work.get(key)
-        place = _archived(work, drop, folder, settings) if work else _moved(key, folder, settings)
-        if place is None:
-            continue
-        places[key] = place
-        if wrong[drop.file_id] and drop.feed and settings.landing not in place.parents:
-            to_correct[drop.file_id] = _write_to_correct(place, drop, wrong[drop.file_id], settings)
+    with _naming_no_file():
+        places = _in_their_last_places(unarchived, settings)
+        to_correct = {
+            drop.file_id: _write_to_correct(places[key], drop, wrong[drop.file_id], settings)
+            for key, drop in unarchived.items()
+            if key in places and wrong[drop.file_id] and drop.feed and settings.landing not in places[key].parents
+        }
     passing(CrashPoint.BEFORE_ARCHIVE_NOTE)
     with warehouse.transaction() as tx:
         for key, place in places.items():
             ledger.note_archived(tx, key, str(place.relative_to(settings.data_dir)), now().isoformat())
         for file_id, path in to_correct.items():
             ledger.note_to_correct(tx, file_id, str(path.relative_to(settings.data_dir)))
+
+
+def _in_their_last_places(unarchived: Mapping[str, ledger.Drop], settings: Settings) -> dict[str, Path]:
+    """Move files to where their outcome sends them. Returns where each lies now; one that is nowhere is left out."""
+    places: dict[str, Path] = {}
+    at_work = {claim_id(path): path for path in _work_files(settings)}
+    for key, drop in unarchived.items():
+        folder = settings.quarantine if drop.status == "quarantined" else settings.processed
+        work = at_work.get(key)
+        place = _archived(work, drop, folder, settings) if work else _moved(key, folder, settings)
+        if place is not None:
+            places[key] = place
+    return places
 
 
 def _write_to_correct(place: Path, drop: ledger.Drop, wrong: Mapping[int, str], settings: Settings) -> Path:

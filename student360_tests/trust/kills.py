@@ -77,6 +77,7 @@ class Producer:
     students: int = 8
     files: list[Produced] = field(default_factory=list)
     drops: int = 0
+    first_drops: dict[str, float] = field(default_factory=dict)
 
     def drop_something(self) -> None:
         """One more file, of any kind."""
@@ -97,6 +98,12 @@ class Producer:
         self.files.append(made)
         self._drop(made)
 
+    def forget_last_drop(self) -> None:
+        """The last file never came into landing."""
+        self.drops -= 1
+        if self.files and self.files[-1].sha256 not in self.first_drops:
+            self.files.pop()
+
     def _drop(self, made: Produced) -> None:
         self.drops += 1
         name = f"{made.feed}_{made.effective}_{self.drops}.csv"
@@ -106,6 +113,7 @@ class Producer:
             self.house.drop(name, made.content)
         else:
             self.house.drop(f"{made.feed}_{made.effective}_{self.drops}.csv", made.content)
+        self.first_drops.setdefault(made.sha256, time.time())
 
     def _effective(self) -> date:
         return date(2026, 2, 1) + timedelta(days=self.dice.randrange(40))
@@ -147,6 +155,7 @@ class Figures:
     files: Counter[str] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
 
     @property
     def killed(self) -> int:
@@ -158,6 +167,7 @@ class Figures:
         self.files += other.files
         self.rows += other.rows
         self.violations += other.violations
+        self.seconds += other.seconds
         return self
 
 
@@ -245,7 +255,7 @@ def episode(engine: str, seed: int, kills: int, folder: Path | None = None, muta
         producer.drop_roster()
         come_to_rest(house, figures, mutant)
         figures.violations += [f"seed {seed}: {what}" for what in violations(house, producer)]
-        _count(house, producer, figures)
+        count(house, producer, figures)
     return figures
 
 
@@ -401,7 +411,8 @@ def _differences(what: str, expected: dict, found: dict) -> list[str]:
     return [f"{what}: {count} rows {how}" for how, count in counts.items() if count]
 
 
-def _count(house: House, producer: Producer, figures: Figures) -> None:
+def count(house: House, producer: Producer, figures: Figures) -> None:
+    """Add what was dropped, and what became of it."""
     with house.warehouse.reading() as tx:
         files = tx.query("SELECT * FROM ingest_file")
         duplicates = tx.count("SELECT COUNT(*) FROM file_drop WHERE outcome = 'duplicate'")
