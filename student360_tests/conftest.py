@@ -21,6 +21,7 @@ from student360_tests.postgres import (
     throw_away_server,
 )
 from student360_tests.running import House
+from student360_tests.trust.faults import FAULTS, outcomes_of
 
 NewHouse = Callable[[str], House]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
@@ -94,8 +95,32 @@ def load(house: House) -> Callable[..., None]:
     return _load
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="full sizes, and every case on each engine")
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether to take full sizes; CI takes a part of each."""
+    return bool(request.config.getoption("--full"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Reports carry the faults that their tests bring about."""
+    for item in items:
+        for mark in item.iter_markers("fault"):
+            unknown = set(mark.args) - set(FAULTS)
+            if unknown:
+                raise pytest.UsageError(f"{item.nodeid}: no such fault {unknown}")
+            item.user_properties += [("fault", fault) for fault in mark.args]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests each engine passed."""
+    """Say how many tests each engine passed, and how many faults were survived."""
+    faults = outcomes_of(terminalreporter.stats)
+    if faults.passed or faults.others:
+        for line in faults.lines(whole=terminalreporter.config.option.markexpr == "fault"):
+            terminalreporter.write_line(line)
     counts = passed_per_engine(terminalreporter)
     if any(counts.values()):
         terminalreporter.write_line(

@@ -81,6 +81,10 @@ class OwnServer:
     def as_user(self, user: str, password: str = "", database: str = "student360") -> str:
         return f"postgresql://{user}:{password}@/{database}?{self._socket}"
 
+    def own(self, folder: Path) -> None:
+        """Give a folder to the server's user."""
+        shutil.chown(folder, self._server.system_user)
+
     def control(self, *action: str) -> None:
         """pg_ctl with an action."""
         tool = self._server.bin_path / "pg_ctl"

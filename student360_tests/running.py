@@ -72,8 +72,12 @@ class House:
     def drop(self, name: str, content: bytes) -> Path:
         """Put a file into landing the way that producers are told to: write aside, then rename."""
         part = self.data / "landing" / f"{name}.part"
-        part.write_bytes(content)
-        return part.rename(self.data / "landing" / name)
+        try:
+            part.write_bytes(content)
+            return part.rename(self.data / "landing" / name)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
     @contextmanager
     def running(self, *command: str) -> Iterator[None]:

@@ -21,6 +21,7 @@ BAD_ROSTER = f"Student_ID,Full_Name,Date_of_Birth,Grade_Level\nS1,{CANARIES[0]},
 BROKEN_ROSTER = ROSTER.replace("S900000,", f"{CANARIES[0]} {CANARIES[1]},")
 
 
+@pytest.mark.fault("F16")
 @pytest.mark.xdist_group("daemon")
 def test_files_dropped_before_and_after_start_reach_the_risk_view(house: House) -> None:
     sample = house.root / "sample"
@@ -58,6 +59,7 @@ def test_files_dropped_before_and_after_start_reach_the_risk_view(house: House) 
     assert_no_canary_outside(house)
 
 
+@pytest.mark.fault("F31")
 @pytest.mark.xdist_group("own_server")
 def test_a_server_that_restarts_under_the_daemon_costs_a_retry_and_nothing_else(
     own_server: OwnServer, tmp_path: Path

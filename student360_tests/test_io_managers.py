@@ -31,6 +31,7 @@ def test_a_frame_replaces_what_was_there(house: House, manager: WarehouseIOManag
     assert stored(house) == [["Grade 1", "HIGH", 3]]
 
 
+@pytest.mark.fault("F42")
 def test_an_iterator_is_written_piece_by_piece_in_one_transaction(house: House, manager: WarehouseIOManager) -> None:
     def pieces(fail: bool) -> Iterator[pd.DataFrame]:
         yield ROWS.head(1)

@@ -78,6 +78,7 @@ def test_a_file_gets_one_run_with_just_the_assets_that_it_feeds(house: House) ->
     assert "waiting before the next" in str(again.skip_message)
 
 
+@pytest.mark.fault("F19")
 def test_a_file_that_is_still_there_gets_another_attempt_with_another_run_key(house: House) -> None:
     house.drop("attendance_2026-01-05.csv", ATTENDANCE)
     first, cursor = tick(settled_cursor(house))
@@ -99,6 +100,7 @@ def test_the_same_name_with_other_content_is_another_batch(house: House) -> None
     assert first.run_key != second.run_key
 
 
+@pytest.mark.fault("F44")
 def test_what_an_earlier_run_left_in_the_work_folder_is_finished(house: House) -> None:
     cursor = settled_cursor(house)
     (house.data / "work" / "0123@attendance.csv").write_bytes(ATTENDANCE)
@@ -106,11 +108,13 @@ def test_what_an_earlier_run_left_in_the_work_folder_is_finished(house: House) -
     assert isinstance(request, RunRequest)
 
 
+@pytest.mark.fault("F17", "F44")
 def test_a_lost_or_foreign_cursor_costs_time_and_nothing_else(house: House) -> None:
     for cursor in (None, "", "garbage", '{"other": 1}'):
         assert Memory.read(cursor) == Memory()
 
 
+@pytest.mark.fault("F20")
 def test_a_growing_file_is_not_ready_until_it_rests() -> None:
     memory = Memory()
     growing = [LandedFile(Path("a.csv"), (size, size, 1)) for size in (1, 2, 2)]

@@ -21,6 +21,7 @@ MATERIALIZE = (
 )
 
 
+@pytest.mark.fault("F13")
 def test_two_materialisations_at_once_load_each_row_once(house: House) -> None:
     files = write_district(house.data / "landing", District(students=400, days=60))
     program = Path(sys.executable).parent / MATERIALIZE[0]
@@ -44,6 +45,7 @@ def test_two_materialisations_at_once_load_each_row_once(house: House) -> None:
     assert not list((house.data / "work").iterdir())
 
 
+@pytest.mark.fault("F30")
 def test_the_second_writer_waits_and_says_so(
     house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

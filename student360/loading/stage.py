@@ -214,38 +214,33 @@ def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract) -> 
         return 0
     table, key = contract.staging_table, ", ".join(contract.natural_key)
     distinct = ", ".join(contract.value_columns)
-    condition = "file_id = ?"
+    rows = f"{table} WHERE file_id = ?"
     if contract.told_apart_by_order_without:
-        condition += f" AND {contract.told_apart_by_order_without} IS NOT NULL"
+        rows += f" AND {contract.told_apart_by_order_without} IS NOT NULL"
+    said = f"SELECT DISTINCT {distinct} FROM {rows}"
+    twofold = f"SELECT 1 AS one FROM ({said}) AS said GROUP BY {key} HAVING COUNT(*) > 1 LIMIT 1"
+    if tx.value(twofold, (file.file_id,)) is None:
+        return 0
     tx.execute("DROP TABLE IF EXISTS conflict")
     tx.execute(
-        f"CREATE TEMP TABLE conflict AS SELECT {key}, MIN(first_line) AS first_line, MAX(first_line) AS last_line"
-        f" FROM (SELECT {distinct}, MIN(line_no) AS first_line FROM {table}"
-        f" WHERE {condition} GROUP BY {distinct}) AS different GROUP BY {key} HAVING COUNT(*) > 1",
+        "CREATE TEMP TABLE conflict AS SELECT * FROM (SELECT v.*,"
+        f" MIN(said_first) OVER (PARTITION BY {key}) AS first_line,"
+        f" MAX(said_first) OVER (PARTITION BY {key}) AS last_line FROM ("
+        f"SELECT {distinct}, line_no, correction_of, MIN(line_no) OVER (PARTITION BY {distinct}) AS said_first"
+        f" FROM {rows}) AS v) AS c WHERE first_line < last_line",
         (file.file_id,),
     )
-    if not tx.value("SELECT COUNT(*) FROM conflict"):
-        return 0
-    student = "s.student_id" if "student_id" in contract.value_columns else "NULL"
-    matches = " AND ".join(f"s.{name} IS NOT DISTINCT FROM c.{name}" for name in contract.natural_key)
+    student = "student_id" if "student_id" in contract.value_columns else "NULL"
     tx.execute(
         "INSERT INTO row_reject"
         " (file_id, line_no, column_name, reason_code, value, reason, student_id, correction_of)"
-        " SELECT s.file_id, s.line_no, '(row)', 'conflicting_duplicate', NULL,"
-        " CAST(? AS TEXT) || ' See lines ' || CAST(c.first_line AS TEXT) || ' and ' || CAST(c.last_line AS TEXT)"
-        f" || '.', {student}, s.correction_of FROM {table} AS s JOIN conflict AS c ON {matches} WHERE s.file_id = ?",
-        (CELL_REASONS["conflicting_duplicate"], file.file_id),
+        " SELECT CAST(? AS INTEGER), line_no, '(row)', 'conflicting_duplicate', NULL,"
+        " CAST(? AS TEXT) || ' See lines ' || CAST(first_line AS TEXT) || ' and ' || CAST(last_line AS TEXT)"
+        f" || '.', {student}, correction_of FROM conflict",
+        (file.file_id, CELL_REASONS["conflicting_duplicate"]),
     )
-    rejected = tx.value(
-        "SELECT COUNT(*) FROM row_reject WHERE file_id = ? AND reason_code = 'conflicting_duplicate'",
-        (file.file_id,),
-    )
-    tx.execute(
-        f"DELETE FROM {table} WHERE file_id = ? AND line_no IN (SELECT line_no FROM row_reject"
-        " WHERE file_id = ? AND reason_code = 'conflicting_duplicate')",
-        (file.file_id, file.file_id),
-    )
-    return int(rejected)
+    tx.execute(f"DELETE FROM {table} WHERE file_id = ? AND line_no IN (SELECT line_no FROM conflict)", (file.file_id,))
+    return tx.count("SELECT COUNT(*) FROM conflict")
 
 
 def _guard_rejects(progress: Progress, settings: Settings) -> None:

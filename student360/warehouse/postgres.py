@@ -43,7 +43,19 @@ ARROW_TYPES = {
 }
 # jit costs more than it saves on the risk view; a merge sorts a batch, so it may use some memory for that.
 TRANSACTION_SETTINGS = {"TimeZone": "UTC", "DateStyle": "ISO", "client_min_messages": "warning", "jit": "off"}
-WRITER_SETTINGS = {"work_mem": "64MB", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+# A writer that died holds its lock until the server notices: within seconds, also when its whole machine is gone.
+WRITER_SETTINGS = {
+    "work_mem": "64MB",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "10min",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+LOOK_FOR_THE_WRITER = (
+    "SELECT CASE WHEN current_setting('server_version_num')::int >= 140000"
+    " THEN set_config('client_connection_check_interval', '5s', true) END"
+)
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html; these classes never quote the values of a row.
 QUOTABLE = ("08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
@@ -125,6 +137,7 @@ class PostgresEngine:
         """Open a writing transaction; waits for another writer, and says so."""
         cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         self._configure(cursor, TRANSACTION_SETTINGS | WRITER_SETTINGS)
+        _value(cursor, LOOK_FOR_THE_WRITER)
         digest = hashlib.sha256(f"student360 {self.schema}".encode()).digest()
         key = int.from_bytes(digest[:8], "big", signed=True)
         if not _value(cursor, f"SELECT pg_try_advisory_xact_lock({key:d})"):

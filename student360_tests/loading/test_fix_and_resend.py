@@ -199,6 +199,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.fault("F37")
 @pytest.mark.parametrize("told", [*DAMAGE, *DAMAGE_OF_FILES])
 def test_damage_done_by_hand_is_found(house: House, load: Load, told: str) -> None:
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})
@@ -211,6 +212,7 @@ def test_damage_done_by_hand_is_found(house: House, load: Load, told: str) -> No
     assert any(told in line for line in broken(house)), broken(house)
 
 
+@pytest.mark.fault("F38")
 def test_a_warehouse_that_was_lost_is_rebuilt_from_the_archive(house: House, load: Load, settings: Settings) -> None:
     """As after a restore from an older backup: the ledger does not know the newest files, verify names them."""
     load({"students_2026-01-01.csv": STUDENTS})

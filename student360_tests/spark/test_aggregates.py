@@ -53,6 +53,7 @@ def test_a_big_table_is_read_in_key_ranges_that_cover_it_once(
     assert max(rows) < sum(rows)
 
 
+@pytest.mark.fault("F41")
 def test_without_java_the_spark_assets_say_in_one_line_what_to_install(
     house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

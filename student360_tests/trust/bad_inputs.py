@@ -1,7 +1,7 @@
 """The table of bad inputs B01-B80: one file each, and what becomes of it.
 
-Belongs here: the files and the expected outcomes. `python -m student360_tests.trust.bad_inputs` loads each alone and
-all at once, prints the table, and with a path writes it as a page. Does not belong here: how they are read.
+Belongs here: the files and the expected outcomes. Does not belong here: trying them (`try_bad_inputs.py`), how they are
+read.
 
 Outcomes: taken (rows loaded as they are, tidied where a rule says so), warned (taken, with a warning), rows (bad rows
 refused with reason, the others taken), file (the whole file in quarantine with a reason), left (not ours: stays where it

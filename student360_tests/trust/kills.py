@@ -23,8 +23,10 @@ from pathlib import Path
 from student360.crash_points import CrashPoint, watch
 from student360.loading.pipeline import load_all
 from student360.reprocess import OperatorProblem, reprocess
+from student360.settings import load_settings
 from student360.verify import verify
 from student360.warehouse.errors import WarehouseUnavailable
+from student360.warehouse.warehouse import Warehouse
 from student360_tests.running import House
 from student360_tests.trust.houses import quick_settings, throw_away_house
 from student360_tests.trust.mutants import MUTANTS
@@ -88,31 +90,25 @@ class Producer:
             self._drop(Produced("attendance", FIRST_DAY, self.dice.randbytes(40) + b"\0" * 9, {}))
         else:
             feed = self.dice.choices(("attendance", "homework", "students"), (6, 3, 1))[0]
-            made = self._students() if feed == "students" else self._facts(feed)
-            self.files.append(made)
-            self._drop(made)
+            self._drop(self._students() if feed == "students" else self._facts(feed))
+
+    def drop_facts(self) -> None:
+        """One more good file of facts."""
+        self._drop(self._facts("attendance"))
 
     def drop_roster(self) -> None:
         """The roster of all students: facts may have waited for it."""
-        made = self._students(self.students)
-        self.files.append(made)
-        self._drop(made)
-
-    def forget_last_drop(self) -> None:
-        """The last file never came into landing."""
-        self.drops -= 1
-        if self.files and self.files[-1].sha256 not in self.first_drops:
-            self.files.pop()
+        self._drop(self._students(self.students))
 
     def _drop(self, made: Produced) -> None:
+        """Drop a file under a name of its own. Raises OSError when the disk is full; then it was never there."""
+        name = f"{made.feed}_{made.effective}.csv"
+        if self.dice.random() < 0.7 or (self.house.data / "landing" / name).exists():
+            name = f"{made.feed}_{made.effective}_{self.drops + 1}.csv"
+        self.house.drop(name, made.content)
         self.drops += 1
-        name = f"{made.feed}_{made.effective}_{self.drops}.csv"
-        if self.dice.random() < 0.3:
-            name = f"{made.feed}_{made.effective}.csv"
-        if not (self.house.data / "landing" / name).exists():
-            self.house.drop(name, made.content)
-        else:
-            self.house.drop(f"{made.feed}_{made.effective}_{self.drops}.csv", made.content)
+        if made.sha256 not in self.first_drops and (made.rows or made.feed == "students"):
+            self.files.append(made)
         self.first_drops.setdefault(made.sha256, time.time())
 
     def _effective(self) -> date:
@@ -209,8 +205,18 @@ def work(house: House, plan: Plan | None, mutant: str | None, again: bool) -> No
         raise
 
 
+def load_once() -> None:
+    """For a process of its own: take in what is there, with the settings of the environment."""
+    settings = load_settings()
+    load_all(Warehouse(url=settings.warehouse_url), settings, "trust")
+
+
+def passes(house: House, point: CrashPoint) -> int:
+    """How often the last worker that came through passed a crash point."""
+    return int(json.loads(_passes_file(house).read_text()).get(point, 0))
+
+
 def _passes_file(house: House) -> Path:
-    """How often the last worker that came through passed each crash point."""
     return house.root / "passes.json"
 
 
@@ -246,7 +252,7 @@ def episode(engine: str, seed: int, kills: int, folder: Path | None = None, muta
         if dice.random() < 0.5:
             producer.drop_roster()
         producer.drop_something()
-        _join(house, figures, [start(house, None, mutant)])
+        join(house, figures, [start(house, None, mutant)])
         while figures.killed < kills and attempts < kills * PATIENCE and not figures.violations:
             attempts += 1
             for _ in range(dice.randrange(1, 4)):
@@ -288,16 +294,16 @@ def _kill_somehow(house: House, dice: random.Random, figures: Figures, mutant: s
         time.sleep(dice.uniform(0.02, 0.6))
         with suppress(ProcessLookupError):
             os.kill(workers[0].pid or 0, dice.choice(ENDING_SIGNALS))
-    _join(house, figures, workers, label)
+    join(house, figures, workers, label)
 
 
 def a_plan(house: House, dice: random.Random, point: CrashPoint, answer_is_lost: bool = False) -> Plan:
     """Any passing of a point, as far as the last whole run came, and one beyond."""
-    passes = json.loads(_passes_file(house).read_text()).get(point, 0)
-    return Plan(point, dice.randint(1, passes + 1), answer_is_lost)
+    return Plan(point, dice.randint(1, passes(house, point) + 1), answer_is_lost)
 
 
-def _join(house: House, figures: Figures, workers: list[ForkServerProcess], label: str = "") -> None:
+def join(house: House, figures: Figures, workers: list[ForkServerProcess], label: str = "") -> None:
+    """Wait for workers to end; counts those that we ended, and takes any other failure for a violation."""
     figures.restarts += len(workers)
     for worker in workers:
         worker.join(120)
@@ -316,7 +322,7 @@ def _last_line(house: House) -> str:
 def come_to_rest(house: House, figures: Figures, mutant: str | None = None) -> None:
     """Let workers go through until nothing is left to do."""
     for _ in range(4):
-        _join(house, figures, [start(house, None, mutant)])
+        join(house, figures, [start(house, None, mutant)])
 
 
 def violations(house: House, producer: Producer) -> list[str]:

@@ -26,7 +26,7 @@ from student360_tests.running import House, wait_until
 from student360_tests.trust.kills import SETTINGS, Figures, Producer, count, violations
 
 PAUSE_SECONDS = (3.0, 12.0)
-REST_SECONDS = 600.0
+REST_SECONDS = 420.0
 DISK_MEGABYTES = 256
 DISK_FULL_SECONDS = 5.0
 
@@ -229,7 +229,7 @@ def soak(engine: str, minutes: float, seed: int, folder: Path, say: Callable[[st
         tree = Tree(house, SETTINGS)
         stack.callback(tree.stop)
         producer = Producer(house, random.Random(seed))
-        with _producing(producer, figures):
+        with _producing(producer):
             tree.start()
             weather = Weather(tree, dice, figures, server, disk)
             end = time.monotonic() + 60 * minutes
@@ -247,16 +247,14 @@ def soak(engine: str, minutes: float, seed: int, folder: Path, say: Callable[[st
 
 
 @contextmanager
-def _producing(producer: Producer, figures: Figures) -> Iterator[None]:
+def _producing(producer: Producer) -> Iterator[None]:
     """About one file a second, as long as the block lasts. A disk that is full stops the producer, not us."""
     over = threading.Event()
 
     def produce() -> None:
         while not over.wait(producer.dice.uniform(0.3, 1.7)):
-            try:
+            with suppress(OSError):
                 producer.drop_something()
-            except OSError:
-                producer.forget_last_drop()
 
     thread = threading.Thread(target=produce)
     thread.start()

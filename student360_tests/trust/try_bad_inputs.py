@@ -109,16 +109,25 @@ def _files_of(house: House, case: Case) -> Iterator[dict[str, Any]]:
         yield {"outcome": outcome, "counts": counts, "codes": codes | warned}
 
 
+UNREADABLE = Case(
+    "B78",
+    "a file that may not be read",
+    "attendance_B78.csv",
+    b"",
+    "left",
+    note="Tried as a user without special rights. After ten minutes `make status` names it.",
+)
+VANISHING = Case("B79", "a file that vanishes before it is taken", "attendance_B79.csv", b"", "left")
+
+
+def all_cases() -> tuple[Case, ...]:
+    """The table, with the two cases that are not made by dropping a file."""
+    return tuple(sorted((*CASES, UNREADABLE, VANISHING), key=lambda case: case.id))
+
+
 def file_that_may_not_be_read() -> Result:
     """B78: a file without rights is left alone, as a user without special rights sees it."""
-    case = Case(
-        "B78",
-        "a file that may not be read",
-        "attendance_B78.csv",
-        b"",
-        "left",
-        note="Tried as a user without special rights.",
-    )
+    case = UNREADABLE
     with tempfile.TemporaryDirectory(prefix="student360-") as made:  # a test's own folder is closed to others
         landing = Path(made)
         landing.chmod(0o755)
@@ -144,7 +153,7 @@ def _names_in(landing: Path) -> list[str]:
 
 def file_that_vanishes(folder: Path | None) -> Result:
     """B79: a file that goes between the look and the claim is no error."""
-    case = Case("B79", "a file that vanishes before it is taken", "attendance_B79.csv", b"", "left")
+    case = VANISHING
     with tempfile.TemporaryDirectory(prefix="student360-", dir=folder) as made:
         landing, work = Path(made) / "landing", Path(made) / "work"
         for place in (landing, work):

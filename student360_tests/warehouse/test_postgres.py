@@ -136,6 +136,7 @@ def test_the_planner_knows_a_table_after_a_big_load(house: House, load: Callable
     assert known == house.warehouse.row_count("fact_attendance") > 1_000
 
 
+@pytest.mark.fault("F31")
 def test_a_server_that_restarts_in_mid_load_costs_a_retry_and_nothing_else(
     own_server: OwnServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

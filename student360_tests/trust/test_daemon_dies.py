@@ -1,0 +1,99 @@
+"""Whatever process dies, the real daemon takes it up again: files are loaded once, soon, and with nobody's help."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from student360.warehouse.errors import WarehouseError
+from student360_tests.running import House, wait_until
+from student360_tests.trust.kills import SETTINGS
+from student360_tests.trust.soak import Tree, soak
+from student360_tests.trust.test_faults import HEADER, ROSTER, assert_whole
+
+SOON = 90
+SOAK_MINUTES = 0.5
+
+pytestmark = pytest.mark.xdist_group("daemon")
+
+
+@pytest.fixture
+def tree(house: House) -> Iterator[Tree]:
+    tree = Tree(house, SETTINGS)
+    yield tree
+    tree.stop()
+
+
+def is_loaded(house: House, name: str) -> Callable[[], bool]:
+    def _is_loaded() -> bool:
+        with suppress(WarehouseError):
+            found = house.warehouse.frame(
+                "SELECT f.status FROM ingest_file AS f JOIN file_drop AS d ON d.file_id = f.file_id"
+                " WHERE d.seen_name = ? AND d.archived_at IS NOT NULL",
+                (name,),
+            )
+            return len(found) == 1 and found["status"][0] == "loaded"
+        return False
+
+    return _is_loaded
+
+
+def big_file(year: int, rows: int = 30_000) -> bytes:
+    """Attendance of two students that takes a moment to load."""
+    days = [date(year, 1, 1) + timedelta(days=n) for n in range(300)]
+    lines = [f"S{n % 2 + 1},{days[n // 2 % 300]},Present,{n // 600 + 1}\n" for n in range(rows)]
+    return ("Student_ID,Date,Attendance_Status,Period\n" + "".join(lines)).encode()
+
+
+@pytest.mark.fault("F14", "F15", "F16", "F18")
+@pytest.mark.timeout(900)
+def test_each_process_may_die_in_mid_load_and_the_file_is_there_soon_after(house: House, tree: Tree) -> None:
+    tree.start()
+    for name, text in ROSTER.items():
+        house.drop(name, text.encode())
+        wait_until(is_loaded(house, name), SOON, "the roster")
+
+    def begun() -> bool:
+        return bool(list((house.data / "work").iterdir()))
+
+    house.drop("attendance_a.csv", big_file(2020))
+    wait_until(begun, SOON, "a run that took the file", every=0.01)
+    assert tree.kill(tree.workers())
+    wait_until(is_loaded(house, "attendance_a.csv"), SOON, "the file whose run was killed")
+
+    house.drop("attendance_b.csv", big_file(2021))
+    wait_until(begun, SOON, "a run that took the file", every=0.01)
+    tree.kill_all()
+    house.drop("attendance_c.csv", f"{HEADER}S1,2019-01-07,Present\n".encode())
+    time.sleep(1)
+    tree.start()
+    for name in ("attendance_b.csv", "attendance_c.csv"):
+        wait_until(is_loaded(house, name), SOON, "the files after the power came back")
+
+    assert tree.kill(tree.code_servers())
+    house.drop("attendance_d.csv", f"{HEADER}S2,2019-01-07,Present\n".encode())
+    wait_until(is_loaded(house, "attendance_d.csv"), 2 * SOON, "the file after the code server was killed")
+
+    tree.stop()
+    tree.settings["STUDENT360_SETTLE_SECONDS"] = "soon"
+    tree.start()
+    house.drop("attendance_e.csv", f"{HEADER}S2,2019-01-08,Present\n".encode())
+    wait_until(lambda: b"must be a number" in house.log.read_bytes(), SOON, "the reason in the log")
+    tree.stop()
+    del tree.settings["STUDENT360_SETTLE_SECONDS"]
+    tree.start()
+    wait_until(is_loaded(house, "attendance_e.csv"), SOON, "the file after the settings were mended")
+    tree.stop()
+    assert_whole(house, facts=2 * 30_000 + 3)
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_soak_with_everything_at_once_ends_with_no_violation(engine: str, tmp_path: Path) -> None:
+    figures = soak(engine, SOAK_MINUTES, 5, tmp_path)
+    assert figures.violations == []
+    assert figures.killed >= 1
+    assert figures.rows["read"] > 100
