@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("verify", help="check ledger, archive and warehouse against each other")
     reprocess = commands.add_parser("reprocess", help="load files again from the archive, in one transaction")
     reprocess.add_argument("--all", action="store_true", help="all files")
+    reprocess.add_argument("--lost", action="store_true", help="files of the archive that the ledger does not know")
     reprocess.add_argument("files", nargs="*", metavar="FILE", help="name, start of the hash, or a feed")
     withdraw = commands.add_parser("withdraw", help="allow the withdrawals of a file that were held back")
     withdraw.add_argument("file", metavar="FILE", help="name or start of the hash")
@@ -64,7 +65,7 @@ def _demo(chosen: argparse.Namespace, console: Console) -> int:
 def _status(chosen: argparse.Namespace, console: Console) -> int:
     from student360.report import print_report
 
-    print_report(_warehouse(), console)
+    print_report(_warehouse(), load_settings(), console)
     if chosen.svg:
         drawn = console.export_svg(title="Student 360")
         chosen.svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
@@ -82,10 +83,14 @@ def _verify(chosen: argparse.Namespace, console: Console) -> int:
 
 def _reprocess(chosen: argparse.Namespace, console: Console) -> int:
     from student360.report import reprocessed_report
-    from student360.reprocess import OperatorProblem, reprocess
+    from student360.reprocess import OperatorProblem, drop_lost_files_again, reprocess
 
+    if chosen.lost:
+        found = drop_lost_files_again(_warehouse(), load_settings())
+        console.print(f"{found:,} files that the ledger does not know are in landing again: the next run loads them.")
+        return 0
     if not chosen.files and not chosen.all:
-        console.print("Say which files, or --all.")
+        console.print("Say which files, or --all, or --lost.")
         return 2
     try:
         again = reprocess(_warehouse(), load_settings(), chosen.files, chosen.all)

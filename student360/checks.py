@@ -4,7 +4,8 @@ Belongs here: checks of a load (part of the load's own step, cheap) and of whole
 by `dagster asset materialize`). Does not belong here: what stops bad rows (`ingest/`).
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -15,11 +16,16 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
+    MetadataValue,
+    TableRecord,
     asset_check,
 )
 
 from student360.contracts import Contract, contracts
-from student360.ingest.files import now
+from student360.ingest.files import left_alone, now
+from student360.ingest.problems import CELL_REASONS
+from student360.settings import load_settings
+from student360.warehouse.ledger import partition_name
 from student360.warehouse.scripts import Script, check_query, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
 
@@ -28,14 +34,21 @@ CODE_TABLES = {
     "homework": "dim_homework_statuses",
     "communication": "dim_message_types",
 }
+LANDING = "landing_files"
 REJECTS_WARN_SHARE = 0.01
 FIXES = {
     "rows_conserved": "Do not load anything more; run `python -m student360 status` and report what it prints.",
-    "rejects_share": "See the view v_rejected_rows for line, column and reason; correct the rows and drop them again.",
+    "rejects_share": "Correct the rows in data/quarantine/to_correct and drop that file; v_rejected_rows has them too.",
+    "files_accepted": "Open the file in data/quarantine, correct what the reason says, and drop it again.",
+    "nothing_odd": "The rows are loaded. Ask whoever makes the export about what the warning says.",
+    "withdrawals_allowed": "Look into the file; if it is right, run `python -m student360 withdraw FILE`.",
+    "identities_clear": "Ask the school who the student is; see 'Identity' in docs/operating.md.",
     "unmapped_codes": "Add the codes to data/reference/{table}.csv and run the ingest job: history is healed.",
     "rows_match_ledger": "The table was changed by hand, or is damaged. Restore the warehouse from its backup.",
     "keys_unique": "Rebuild the table; its primary key was dropped or the file is damaged.",
     "no_orphans": "A dimension lost rows. Restore the warehouse from its backup.",
+    "every_file_known": "`make status` names the files: rename them after their feed, or correct their header.",
+    "nothing_left_alone": "`make status` names what lies in the landing folder and is not taken, and says why.",
     "fresh": "Ask the school for the export of this feed, or look into the quarantine folder.",
     "equals_facts": "Materialize the asset again; if it still differs, report it.",
 }
@@ -43,9 +56,11 @@ FIXES = {
 
 def load_check_specs(contract: Contract) -> list[AssetCheckSpec]:
     """The checks that each load of a feed makes in its own step."""
-    names = ["rows_conserved", "rejects_share"]
+    names = [*LOAD_CHECKS]
     if contract.feed in CODE_TABLES:
         names.append("unmapped_codes")
+    if contract.loads == "dim_students":
+        names.append("identities_clear")
     return [AssetCheckSpec(name, asset=contract.loads, description=_fix(name, contract)) for name in names]
 
 
@@ -57,9 +72,11 @@ def load_check_keys() -> list[AssetCheckKey]:
 def load_checks(warehouse: Warehouse, contract: Contract) -> list[AssetCheckResult]:
     """Results of the load checks of a feed, from the ledger: their cost does not grow with the facts."""
     with warehouse.reading() as tx:
-        results = [_rows_conserved(tx, contract), _rejects_share(tx, contract)]
+        results = [check(tx, contract) for check in LOAD_CHECKS.values()]
         if contract.feed in CODE_TABLES:
             results.append(_unmapped_codes(tx, contract))
+        if contract.loads == "dim_students":
+            results.append(_identities_clear(tx, contract))
     return results
 
 
@@ -86,20 +103,84 @@ def _rows_conserved(tx: Transaction, contract: Contract) -> AssetCheckResult:
 
 def _rejects_share(tx: Transaction, contract: Contract) -> AssetCheckResult:
     newest = tx.query(
-        "SELECT rows_read, rows_rejected FROM ingest_file WHERE feed = ? AND status IN ('loaded', 'waiting',"
+        "SELECT file_id, rows_read, rows_rejected FROM ingest_file WHERE feed = ? AND status IN ('loaded', 'waiting',"
         " 'quarantined') ORDER BY file_id DESC LIMIT 1",
         (contract.feed,),
     )
-    read = newest[0]["rows_read"] if newest else 0
-    rejected = newest[0]["rows_rejected"] if newest else 0
-    passed = rejected <= REJECTS_WARN_SHARE * read
-    return _result("rejects_share", contract, passed, AssetCheckSeverity.WARN, rows_read=read, rows_rejected=rejected)
+    read, rejected = (newest[0]["rows_read"], newest[0]["rows_rejected"]) if newest else (0, 0)
+    told: dict[str, Any] = {"rows_read": read, "rows_rejected": rejected}
+    if rejected:
+        why = tx.query(
+            "SELECT column_name, reason_code, COUNT(*) AS row_count, MIN(line_no) AS first_line FROM row_reject"
+            " WHERE file_id = ? GROUP BY column_name, reason_code ORDER BY 3 DESC, 1, 2",
+            (newest[0]["file_id"],),
+        )
+        told["reasons"] = _shown([row | {"reason": CELL_REASONS[row["reason_code"]]} for row in why])
+    return _result("rejects_share", contract, rejected <= REJECTS_WARN_SHARE * read, AssetCheckSeverity.WARN, **told)
+
+
+def _files_accepted(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    """The files that were refused as a whole since the last good one of the feed."""
+    refused = tx.query(
+        "SELECT sha256, effective_date_key, reason_code, reason FROM ingest_file WHERE feed = ?"
+        " AND status = 'quarantined' AND file_id > (SELECT COALESCE(MAX(file_id), 0) FROM ingest_file WHERE feed = ?"
+        " AND status IN ('loaded', 'waiting')) ORDER BY file_id DESC LIMIT 50",
+        (contract.feed, contract.feed),
+    )
+    return _about_files("files_accepted", contract, refused, "files_refused")
+
+
+def _nothing_odd(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    newest = tx.query(
+        "SELECT sha256, effective_date_key, warnings FROM ingest_file WHERE feed = ?"
+        " AND status IN ('loaded', 'waiting') ORDER BY file_id DESC LIMIT 1",
+        (contract.feed,),
+    )
+    return _about_files("nothing_odd", contract, [file for file in newest if file["warnings"]], "files_with_warnings")
+
+
+def _withdrawals_allowed(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    held = tx.query(
+        "SELECT sha256, effective_date_key FROM ingest_file WHERE feed = ? AND sweep = 'held' ORDER BY file_id DESC"
+        " LIMIT 50",
+        (contract.feed,),
+    )
+    return _about_files("withdrawals_allowed", contract, held, "files_held_back")
+
+
+def _about_files(name: str, contract: Contract, files: list[dict[str, Any]], count: str) -> AssetCheckResult:
+    """A warning about files, each under the name that gives no one away."""
+    keys = [partition_name(contract.feed, file.pop("effective_date_key"), file.pop("sha256")) for file in files]
+    told: dict[str, Any] = {count: len(files)}
+    if files:
+        told["files"] = _shown([{"file": key} | file for key, file in zip(keys, files, strict=True)])
+    return _result(name, contract, not files, AssetCheckSeverity.WARN, **told)
+
+
+def _shown(rows: list[dict[str, Any]]) -> MetadataValue:
+    return MetadataValue.table([TableRecord(row) for row in rows])
+
+
+def _identities_clear(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    unclear = tx.count("SELECT COUNT(*) FROM identity_warning WHERE settled_by_file_id IS NULL")
+    return _result(
+        "identities_clear", contract, unclear == 0, AssetCheckSeverity.WARN, students_that_may_be_two=unclear
+    )
 
 
 def _unmapped_codes(tx: Transaction, contract: Contract) -> AssetCheckResult:
     table = CODE_TABLES[contract.feed]
     codes = tx.value(f"SELECT COUNT(*) FROM {table} WHERE category = 'UNMAPPED'")
     return _result("unmapped_codes", contract, codes == 0, AssetCheckSeverity.WARN, unmapped_codes=codes)
+
+
+LOAD_CHECKS: Mapping[str, Callable[[Transaction, Contract], AssetCheckResult]] = {
+    "rows_conserved": _rows_conserved,
+    "rejects_share": _rejects_share,
+    "files_accepted": _files_accepted,
+    "nothing_odd": _nothing_odd,
+    "withdrawals_allowed": _withdrawals_allowed,
+}
 
 
 def _fix(name: str, contract: Contract | None = None) -> str:
@@ -138,6 +219,8 @@ def _table_checks() -> Iterable[AssetChecksDefinition]:
             yield _equals_facts(script)
     for contract in contracts().values():
         yield _fresh(contract)
+    yield _every_file_known()
+    yield _nothing_left_alone()
 
 
 def _keys_unique(script: Script) -> AssetChecksDefinition:
@@ -204,6 +287,27 @@ def _fresh(contract: Contract) -> AssetChecksDefinition:
                 (contract.feed,),
             )
         return freshness(newest, contract)
+
+    return _check
+
+
+def _every_file_known() -> AssetChecksDefinition:
+    @asset_check(asset=LANDING, name="every_file_known", description=_fix("every_file_known"))
+    def _check(warehouse: Warehouse) -> AssetCheckResult:
+        with warehouse.reading() as tx:
+            unknown = tx.count("SELECT COUNT(*) FROM ingest_file WHERE feed IS NULL")
+        return AssetCheckResult(
+            passed=unknown == 0, severity=AssetCheckSeverity.WARN, metadata={"files_of_no_feed": unknown}
+        )
+
+    return _check
+
+
+def _nothing_left_alone() -> AssetChecksDefinition:
+    @asset_check(asset=LANDING, name="nothing_left_alone", description=_fix("nothing_left_alone"))
+    def _check() -> AssetCheckResult:
+        left = Counter(each.why for each in left_alone(load_settings().landing))
+        return AssetCheckResult(passed=not left, severity=AssetCheckSeverity.WARN, metadata=dict(left))
 
     return _check
 

@@ -106,7 +106,7 @@ def run_demo(console: Console, district: District) -> bool:
         except JavaMissing as missing:
             console.print(f"[yellow]Skipped: {missing}[/yellow]")
     console.rule("Report")
-    print_report(warehouse, console)
+    print_report(warehouse, settings, console)
     if not new:
         console.print("[bold]Nothing changed:[/bold] every file was known already; each was noted as a duplicate.")
     _print_next(console, settings.landing)

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from student360.ingest.files import left_alone
 from student360.reprocess import Again
+from student360.settings import Settings
 from student360.verify import Promise
 from student360.warehouse.ledger import COUNTS, file_table, to_do
 from student360.warehouse.warehouse import Warehouse
@@ -44,10 +46,12 @@ def files_report(warehouse: Warehouse, limit: int = 20) -> Table:
     return _table("Files", shown, tuple(name.removeprefix("rows_") for name in counts))
 
 
-def to_do_report(warehouse: Warehouse) -> Table | None:
+def to_do_report(warehouse: Warehouse, settings: Settings) -> Table | None:
     """What needs a person, file by file, and what to do; None when nothing does."""
     with warehouse.reading() as tx:
         waiting = to_do(tx)
+    left = [(each.name, "lies in landing and is not taken", each.why) for each in left_alone(settings.landing)]
+    waiting = pd.concat([waiting, pd.DataFrame(left, columns=["file", "what", "what_to_do"])])
     if waiting.empty:
         return None
     return _table("What needs a person", waiting.rename(columns={"what_to_do": "what to do"}))
@@ -109,10 +113,10 @@ def trend_report(warehouse: Warehouse, table: str, value: str, weight: str, titl
     return _table(title, shown.rename(columns={"grade_level": "grade level"}), tuple(by_month.columns))
 
 
-def print_report(warehouse: Warehouse, console: Console) -> None:
+def print_report(warehouse: Warehouse, settings: Settings, console: Console) -> None:
     """All of it."""
     console.print(files_report(warehouse))
-    needed = to_do_report(warehouse)
+    needed = to_do_report(warehouse, settings)
     if needed is not None:
         console.print(needed)
     console.print(tiers_report(warehouse), reasons_report(warehouse))

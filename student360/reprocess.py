@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from student360.contracts import contracts
-from student360.ingest.files import now
+from student360.ingest.files import now, put_back
 from student360.ingest.problems import BadFile
 from student360.loading.merge import fact_fragments, sweep
 from student360.loading.pipeline import load_received
 from student360.loading.receive import archive_finished, prepare_folders, recognised_feed
 from student360.settings import Settings
+from student360.verify import lost_files
 from student360.warehouse import ledger
 from student360.warehouse.scripts import Script, fact_merge, operation, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
@@ -71,6 +72,22 @@ def reprocess(warehouse: Warehouse, settings: Settings, wanted: Iterable[str], e
     return [
         Again(row["file_id"], row["first_name"], row["status"], row["status_after"]) for row in told.to_dict("records")
     ]
+
+
+def drop_lost_files_again(warehouse: Warehouse, settings: Settings) -> int:
+    """Put archived files that the ledger does not know back into landing. Returns how many.
+
+    So a restored backup catches up. A file that we did not archive ourselves has no name of ours and is left alone.
+    """
+    prepare_folders(settings)
+    with warehouse.reading() as tx:
+        lost = [path for path in lost_files(tx, settings) if path.name.count("__") >= 2]
+    for path in lost:
+        put_back(path, settings.landing)
+    if lost:
+        with warehouse.transaction() as tx:
+            ledger.note_action(tx, getpass.getuser(), "reprocess", f"{len(lost)} lost", now().isoformat())
+    return len(lost)
 
 
 def allow_withdrawals(warehouse: Warehouse, settings: Settings, wanted: str) -> int:

@@ -62,11 +62,18 @@ def _wrong_with(drop: dict[str, str], settings: Settings) -> str:
 
 
 def _strangers(tx: Transaction, settings: Settings) -> Promise:
-    known = set(ledger.drops(tx))
     files = list(_archived_files(settings))
-    unknown = [path for path in files if "".join(path.name.split("__")[1:2]) not in known]
-    told = tuple(f"{path.name[:8]}: not in the ledger; drop it into landing to load it" for path in unknown)
+    told = tuple(
+        f"{path.name[:8]}: not in the ledger; `python -m student360 reprocess --lost` loads it"
+        for path in lost_files(tx, settings)
+    )
     return Promise("the ledger knows every archived file", len(files), told)
+
+
+def lost_files(tx: Transaction, settings: Settings) -> list[Path]:
+    """Archived files that the ledger does not know, as after a backup was restored."""
+    known = set(ledger.drops(tx))
+    return [path for path in _archived_files(settings) if "".join(path.name.split("__")[1:2]) not in known]
 
 
 def _archived_files(settings: Settings) -> Iterator[Path]:

@@ -59,4 +59,14 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
 DELETE FROM touched_student;
 
+-- name: changed
+SELECT
+    'moved_from_' || LOWER(tier_before) || '_to_' || LOWER(COALESCE(risk_tier, 'not_enrolled')) AS name,
+    COUNT(*) AS number
+FROM moved
+WHERE tier_before IS NOT NULL
+GROUP BY tier_before, risk_tier
+ORDER BY 1;
+
+-- name: tidy_up
 DROP TABLE moved;

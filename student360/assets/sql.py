@@ -4,6 +4,7 @@ Belongs here: the factory that turns a file of sql/core or sql/marts into an ass
 file says, or how a feed is merged (`loading/merge.py`).
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from dagster import AssetCheckResult, AssetExecutionContext, AssetsDefinition, DataVersion, MaterializeResult, asset
@@ -49,11 +50,11 @@ def sql_asset(script: Script) -> AssetsDefinition:
         metadata: dict[str, Any] = {}
         checks: list[AssetCheckResult] = []
         if contract is not None:
-            _load_feed(context, warehouse, settings, contract)
+            metadata |= _load_feed(context, warehouse, settings, contract)
             metadata |= files_metadata(warehouse, contract.feed)
             checks = load_checks(warehouse, contract)
         else:
-            merge_rules(warehouse, script, settings)
+            metadata |= merge_rules(warehouse, script, settings)
         with warehouse.reading() as tx:
             figures = _figures(tx, script)
             version = _data_version(tx, script, contract, settings)
@@ -62,11 +63,16 @@ def sql_asset(script: Script) -> AssetsDefinition:
     return _sql
 
 
-def _load_feed(context: AssetExecutionContext, warehouse: Warehouse, settings: Settings, contract: Contract) -> None:
-    merged = merge_feed(warehouse, contract, settings, context.run_id)
+def _load_feed(
+    context: AssetExecutionContext, warehouse: Warehouse, settings: Settings, contract: Contract
+) -> dict[str, int]:
+    """Merge what is due of a feed. Returns how many rows were added, changed and withdrawn."""
+    changed = merge_feed(warehouse, contract, settings, context.run_id)
     archive_finished(warehouse, settings)
     report_files(context, warehouse, contract.feed)
-    context.log.info(f"{contract.feed}: {'merged what was due' if merged else 'nothing is due'}")
+    told = asdict(changed)
+    context.log.info(f"{contract.feed}: {', '.join(f'{name} {number}' for name, number in told.items())}")
+    return told
 
 
 def _data_version(tx: Transaction, script: Script, contract: Contract | None, settings: Settings) -> DataVersion | None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote_from_bytes, unquote
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 from student360.crash_points import CrashPoint, passing
 
@@ -95,7 +95,7 @@ def left_alone(landing: Path) -> list[LeftAlone]:
     Links, pipes, files without rights, and files under the name of an unfinished upload. Known junk is left out.
     """
     found = []
-    for entry in _entries(landing):
+    for entry in _entries(landing) if landing.is_dir() else ():
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
@@ -208,6 +208,15 @@ def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Pat
     for directory in (claimed.parent, target_folder):
         _sync(directory)
     return target
+
+
+def put_back(archived: Path, landing: Path) -> Path:
+    """Rename an archived file back into the landing folder under the name that it was dropped with."""
+    _, claim, name = archived.name.split("__", 2)
+    target = landing / os.fsdecode(unquote_to_bytes(name))
+    if target.exists():
+        target = landing / f"{claim}_{target.name}"
+    return archived.rename(target)
 
 
 def move_archived(path: Path, folder: Path) -> Path:

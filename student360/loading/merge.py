@@ -5,6 +5,7 @@ rows that a snapshot or window no longer holds. Does not belong here: the statem
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -23,8 +24,17 @@ BIG_LOAD_SHARE = 0.05
 LINEAGE = ("file_id", "line_no", "confirmed_file_id")
 
 
-def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> bool:
-    """Merge all staged and waiting rows of a feed. Returns whether there was anything to do.
+@dataclass(frozen=True)
+class Changed:
+    """What a merge did to its table: rows added, changed and withdrawn."""
+
+    rows_added: int = 0
+    rows_changed: int = 0
+    rows_withdrawn: int = 0
+
+
+def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> Changed:
+    """Merge all staged and waiting rows of a feed. Returns what that changed.
 
     Each row ends as loaded, updated, unchanged or waiting (its student is not known yet), and the file's counts
     say so. A waiting row stays in staging and is merged when its student arrives.
@@ -33,7 +43,8 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
     with warehouse.transaction() as tx:
         due = ledger.files(tx, contract.feed, "staged", "waiting")
         if not due:
-            return False
+            return Changed()
+        before = _counted(tx, due)
         if "resolve" in script.sections:
             _merge_facts(tx, script, contract, settings, due)
         elif "slices" in script.sections:
@@ -44,18 +55,26 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
             tx.execute("DROP TABLE incoming")
         passing(CrashPoint.BEFORE_LEDGER)
         _settle(tx, contract, run_id)
-        if _is_big(tx, script, contract, due):
+        after = _counted(tx, due)
+        changed = Changed(**{name: after[name] - before[name] for name in after})
+        if _is_big(tx, script, changed):
             tx.refresh_statistics(script.name)
-    return True
+    return changed
 
 
-def _is_big(tx: Transaction, script: Script, contract: Contract, merged: list[LedgerFile]) -> bool:
+def _counted(tx: Transaction, due: list[LedgerFile]) -> dict[str, int]:
+    """What the ledger counts so far of the files that are merged, and of those after them."""
+    return tx.query(
+        "SELECT COALESCE(SUM(rows_loaded), 0) AS rows_added, COALESCE(SUM(rows_updated), 0) AS rows_changed,"
+        " COALESCE(SUM(rows_withdrawn), 0) AS rows_withdrawn FROM ingest_file WHERE feed = ? AND file_id >= ?",
+        (due[0].feed, due[0].file_id),
+    )[0]
+
+
+def _is_big(tx: Transaction, script: Script, changed: Changed) -> bool:
     """Whether so much of a table is new that the planner's picture of it is wrong."""
-    rows = tx.value(
-        "SELECT COALESCE(SUM(rows_loaded + rows_updated), 0) FROM ingest_file WHERE feed = ? AND file_id >= ?",
-        (contract.feed, merged[0].file_id),
-    )
-    return int(rows) >= max(BIG_LOAD_ROWS, BIG_LOAD_SHARE * int(tx.value(script.row_count_query)))
+    rows = changed.rows_added + changed.rows_changed
+    return rows >= max(BIG_LOAD_ROWS, BIG_LOAD_SHARE * int(tx.value(script.row_count_query)))
 
 
 def _merge_facts(

@@ -12,10 +12,11 @@ from student360.warehouse.scripts import Script
 from student360.warehouse.warehouse import Warehouse
 
 
-def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> None:
+def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> dict[str, int]:
     """Bring a table that no feed loads up to date; a view needs no more than the settings that it reads.
 
-    A table of rules alone is left as it is while its file and its merge are what they were.
+    A table of rules alone is left as it is while its file and its merge are what they were. Returns what the merge
+    did, in figures that its file asks for (section `changed`: name and number).
     """
     with warehouse.transaction() as tx:
         if script.name == "v_as_of":
@@ -23,12 +24,15 @@ def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> Non
             ledger.setting_changed(tx, "as_of_date_key", settings.as_of_date.replace("-", ""))
             ledger.setting_changed(tx, "rules_now", rules_digest(settings))
         if script.is_view:
-            return
+            return {}
         changed = ledger.setting_changed(tx, f"rules:{script.name}", reference_digest(script, settings))
         if script.is_rules_alone and not changed:
-            return
+            return {}
         rules = reference_frame(script.name, settings)
         if rules is not None:
             tx.create_temporary("reference", rules)
         passing(CrashPoint.MID_LOAD)
         tx.run(script, "merge")
+        figures = [row for query in script.statements("changed", {}) for row in tx.query(query)]
+        tx.run(script, "tidy_up")
+    return {row["name"]: row["number"] for row in figures}

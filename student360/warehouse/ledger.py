@@ -277,7 +277,8 @@ def file_table(tx: Transaction, feed: str | None = None, limit: int = 1000) -> p
     rows.loc[rows["outcome"] == "duplicate", [*COUNTS, "rows_withdrawn"]] = 0
     rows.loc[rows["outcome"] == "duplicate", "reason"] = ""
     rows["feed"] = rows["feed"].fillna("unknown")
-    rows["file"] = partition_key(rows)
+    named = zip(rows["feed"], rows["effective_date_key"], rows["sha256"], strict=True)
+    rows["file"] = [partition_name(*file) for file in named]
     return rows
 
 
@@ -301,6 +302,6 @@ def to_do(tx: Transaction) -> pd.DataFrame:
     )
 
 
-def partition_key(files: pd.DataFrame) -> pd.Series:
-    """A name for each file that says what it is and gives no one away: feed, effective day, start of its hash."""
-    return files["feed"] + "-" + files["effective_date_key"].astype("str") + "-" + files["sha256"].str[:8]
+def partition_name(feed: str, effective_date_key: int, sha256: str) -> str:
+    """A name for a file that says what it is and gives no one away: feed, effective day, start of its hash."""
+    return f"{feed}-{effective_date_key}-{sha256[:8]}"

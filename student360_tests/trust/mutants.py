@@ -21,6 +21,7 @@ from student360.contracts import Contract
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import claim_id, make_private
 from student360.ingest.staging import Staged
+from student360.loading.merge import Changed
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
@@ -47,14 +48,13 @@ def ledger_in_a_second_transaction() -> None:
     """M2: rows are committed first, their outcome in the ledger later."""
     settle, merge_feed = merge_module._settle, merge_module.merge_feed
 
-    def late(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> bool:
+    def late(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> Changed:
         merge_module._settle = lambda *_: None
         merged = merge_feed(warehouse, contract, settings, run_id)
         merge_module._settle = settle
-        if merged:
-            passing(CrashPoint.BEFORE_LEDGER)
-            with warehouse.transaction() as tx:
-                settle(tx, contract, run_id)
+        passing(CrashPoint.BEFORE_LEDGER)
+        with warehouse.transaction() as tx:
+            settle(tx, contract, run_id)
         return merged
 
     pipeline_module.merge_feed = late
