@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from student360.ingest.files import make_private
 from student360.settings import PROJECT, load_settings
 from student360.warehouse.warehouse import Warehouse
 
@@ -65,7 +66,7 @@ class House:
     def prepare(self) -> None:
         """Make the folders and the Dagster home."""
         for folder in (self.data / "landing", self.dagster_home):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
         ready = "dagster.postgres.yaml" if self.postgres_url else "dagster.yaml"
         shutil.copy(PROJECT / ready, self.dagster_home / "dagster.yaml")
 

@@ -7,11 +7,11 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from student360.sample import District, write_district
 from student360.spark.java import find_java
+from student360_tests.canaries import CANARIES, assert_no_canary_outside
 from student360_tests.conftest import assert_every_row_is_accounted_for
 from student360_tests.postgres import OwnServer, ask
 from student360_tests.running import House, wait_until
 
-CANARIES = ("Zyx-Canary-7731", "canary-phone-5551234", "1999-12-31")
 ROSTER = (
     "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\n"
     + "".join(f"S{n:06},Student {n},2014-01-0{n % 9 + 1},Grade 3,555\n" for n in range(1, 51))
@@ -123,26 +123,3 @@ def assert_files_are_shown(house: House) -> None:
     assert len(partitions) == 7
     refused = [event for event in shown if event.metadata["outcome"].value == "quarantined"]
     assert any("emergency_contact" in str(event.metadata["reason"].value) for event in refused)
-
-
-def assert_no_canary_outside(house: House) -> None:
-    """Names, contacts and birth dates are in the warehouse and in the files, and nowhere else."""
-    places = {
-        str(path.relative_to(house.root)): path.read_bytes()
-        for path in house.root.rglob("*")
-        if path.is_file() and house.data not in path.parents
-    }
-    if house.engine == "postgres":
-        places |= tables_of(house.dagster_schema)
-    assert any(("event" in name or name.endswith(".db")) and content for name, content in places.items())
-    for name, content in places.items():
-        for canary in CANARIES:
-            assert canary.encode() not in content, f"{canary} in {name}"
-
-
-def tables_of(schema: str) -> dict[str, bytes]:
-    """All rows of all tables of a schema, as text."""
-    names = [name for (name,) in ask(f"SELECT tablename::text FROM pg_tables WHERE schemaname = '{schema}'")]
-    return {
-        name: "\n".join(row for (row,) in ask(f"SELECT t::text FROM {schema}.{name} AS t")).encode() for name in names
-    }

@@ -1,0 +1,82 @@
+"""Nothing private leaves its place, whatever goes wrong, and nobody else can read what we write."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from student360.settings import PROJECT
+from student360_tests.canaries import CANARIES, assert_no_canary_outside, assert_private
+from student360_tests.running import House
+from student360_tests.test_two_writers import MATERIALIZE
+from student360_tests.trust.bad_inputs import ATTENDANCE, HOMEWORK, MESSAGES, STUDENTS
+
+NAME, PHONE, BORN = CANARIES
+FILES = {
+    "students_2026-01-01.csv": f"{STUDENTS}S1,{NAME},{BORN},Grade 3,{PHONE}\nS2,B,2014-01-01,3,\n",
+    f"{NAME} homework_2026-01-01.csv": f"{HOMEWORK}S1,Math,A,2025-10-01,Done,{NAME} {PHONE},Yes\n",
+    "attendance_2026-01-01.csv": f"{ATTENDANCE}S1,2025-10-01,Present\nS1,{BORN}x,{NAME}\n{NAME} {PHONE},1,2\n",
+    "communication_2026-01-01.csv": f"{MESSAGES}S1,2025-10-01,{NAME},{PHONE} {BORN}\n",
+    "students_2026-01-02.csv": f"Student_ID,Full_Name,Date_of_Birth\nS1,{NAME},{BORN}\n",
+    "students_2026-01-03.csv": f'{STUDENTS}S1,{NAME},{BORN},3,"{PHONE}\n',
+    f"{NAME}.csv": f"{NAME},{PHONE}\n{BORN},\n",
+    f"{PHONE}.xlsx": f"PK\x03\x04{NAME}",
+}
+
+
+def materialize(house: House, temporary: Path) -> subprocess.Popen[bytes]:
+    """The ingest assets in a process that would let everybody read what it writes, if that were left to the umask."""
+    environment = house.environment | {"STUDENT360_SETTLE_SECONDS": "0", "TMPDIR": str(temporary)}
+    program = [str(Path(sys.executable).parent / MATERIALIZE[0]), *MATERIALIZE[1:]]
+    with house.log.open("ab") as log:
+        return subprocess.Popen(program, env=environment, cwd=PROJECT, stdout=log, stderr=log, umask=0)
+
+
+def refuse_rows(house: House, table: str) -> Callable[[], None]:
+    """Make the database refuse every row of a table, as one whose constraints do not fit. Returns how to undo it."""
+    if house.engine == "sqlite":
+        make = f"CREATE TRIGGER refuse BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        undo = "DROP TRIGGER refuse"
+    else:
+        make = f"ALTER TABLE {table} ADD CONSTRAINT refuse CHECK (line_no < 0) NOT VALID"
+        undo = f"ALTER TABLE {table} DROP CONSTRAINT refuse"
+
+    def run(statement: str) -> None:
+        with house.warehouse.transaction() as tx:
+            tx.execute(statement)
+
+    run(make)
+    return lambda: run(undo)
+
+
+def test_good_bad_and_crashing_files_leave_no_trace_of_a_child_outside_and_nothing_open_to_others(
+    house: House, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir(mode=0o700)
+    house.warehouse.prepare()
+    undo = refuse_rows(house, "fact_homework")
+    for name, text in FILES.items():
+        house.drop(name, text.encode())
+    dice = random.Random(7)
+    for _ in range(3):
+        process = materialize(house, temporary)
+        time.sleep(dice.uniform(3, 7))
+        process.send_signal(dice.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
+        process.wait(60)
+    assert materialize(house, temporary).wait(120) != 0, "the refused rows make it fail"
+    undo()
+    house.drop("students_2026-01-09.csv", FILES["students_2026-01-01.csv"].replace(BORN, "2000-01-01").encode())
+    assert materialize(house, temporary).wait(120) == 0, house.log.read_text()[-3000:]
+    ledger = house.warehouse.frame("SELECT status FROM ingest_file")["status"]
+    assert sorted(ledger) == ["loaded"] * 5 + ["quarantined"] * 4
+    assert house.warehouse.frame("SELECT full_name FROM dim_students WHERE student_id = 'S1'")["full_name"][0] == NAME
+    assert_no_canary_outside(house)
+    for path in temporary.rglob("*"):
+        if path.is_file():
+            assert not any(canary.encode() in path.read_bytes() for canary in CANARIES), path
+    assert_private(house.data)
+    assert_private(house.dagster_home)
