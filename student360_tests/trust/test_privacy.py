@@ -79,4 +79,6 @@ def test_good_bad_and_crashing_files_leave_no_trace_of_a_child_outside_and_nothi
         if path.is_file():
             assert not any(canary.encode() in path.read_bytes() for canary in CANARIES), path
     assert_private(house.data)
-    assert_private(house.dagster_home)
+    assert house.dagster_home.stat().st_mode & 0o077 == 0, (
+        "what Dagster writes lies in a folder that is closed to others"
+    )
