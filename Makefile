@@ -11,7 +11,7 @@ ON := $(if $(filter postgres,$(WAREHOUSE)),$(BIN)/python -m student360.embedded_
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: setup demo dev test status lint format docs latency lock clean java
+.PHONY: setup demo dev test status lint format docs latency lock clean java trust faults bad-inputs kills mutants soak
 
 setup: $(READY)
 
@@ -39,6 +39,25 @@ format: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python -m student360 docs docs
+	@$(BIN)/python -m student360_tests.trust page
+
+# What a district may rely on, tried at full size and printed as tables (docs/trust.md). `soak` is for the night.
+trust: faults bad-inputs kills mutants soak
+
+faults: $(READY) java
+	@umask 077 && $(BIN)/pytest -q -m fault --full
+
+bad-inputs: $(READY)
+	@umask 077 && $(BIN)/python -m student360_tests.trust bad-inputs
+
+kills: $(READY)
+	@umask 077 && $(BIN)/python -m student360_tests.trust kills --kills $${KILLS:-500}
+
+mutants: $(READY)
+	@umask 077 && $(BIN)/python -m student360_tests.trust mutants
+
+soak: $(READY)
+	@umask 077 && $(BIN)/python -m student360_tests.trust soak --minutes $${MINUTES:-30} --seed $${SEED:-1}
 
 latency: $(READY)
 	@$(BIN)/python -m student360_tests.latency

@@ -28,6 +28,8 @@ SHARED_DATA = PROJECT.parent / "shared" / "data"
 
 
 ENGINES = ("sqlite", "postgres")
+IN_FULL = pytest.mark.full
+SQLITE_AND_POSTGRES_IN_FULL = ["sqlite", pytest.param("postgres", marks=IN_FULL)]
 ON_POSTGRES_ONLY = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 ON_SQLITE_ONLY = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
@@ -105,8 +107,11 @@ def full(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--full"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Reports carry the faults that their tests bring about."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Reports carry the faults that their tests bring about; what takes long waits for --full."""
+    if not config.option.full:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
     for item in items:
         for mark in item.iter_markers("fault"):
             unknown = set(mark.args) - set(FAULTS)

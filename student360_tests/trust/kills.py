@@ -321,7 +321,7 @@ def _last_line(house: House) -> str:
 
 def come_to_rest(house: House, figures: Figures, mutant: str | None = None) -> None:
     """Let workers go through until nothing is left to do."""
-    for _ in range(4):
+    for _ in range(2):
         join(house, figures, [start(house, None, mutant)])
 
 

@@ -17,8 +17,11 @@ from student360.ingest.dates import DateOrder
 from student360.ingest.problems import BadFile
 from student360.ingest.reader import StrictCsv
 from student360.ingest.staging import stage_chunk
+from student360.settings import PROJECT
+from student360_tests.conftest import IN_FULL
 from student360_tests.trust.bad_inputs import ATTENDANCE, CASES, HOMEWORK, MESSAGES, SCORES, STUDENTS
-from student360_tests.trust.try_bad_inputs import try_all
+from student360_tests.trust.report import bad_inputs_page
+from student360_tests.trust.try_bad_inputs import all_cases, try_all
 
 HEADERS = {
     "attendance": ATTENDANCE,
@@ -31,14 +34,25 @@ SIGNS = ['"', ",", "\n", "\r", "\r\n", ";", "\t", "\0", "\ufeff", "'", "é", "\u
 EXAMPLES = 300
 
 
-@pytest.mark.parametrize("together", [False, True], ids=["alone", "all at once"])
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize(
+    ("engine", "together"),
+    [
+        pytest.param("sqlite", False, id="sqlite-alone"),
+        pytest.param("sqlite", True, id="sqlite-all at once"),
+        pytest.param("postgres", False, id="postgres-alone", marks=IN_FULL),
+        pytest.param("postgres", True, id="postgres-all at once"),
+    ],
+)
 @pytest.mark.timeout(900)
 def test_every_bad_input_becomes_what_the_table_says(engine: str, together: bool, tmp_path: Path) -> None:
     results = try_all(engine, together, tmp_path)
     wrong = [f"{result.case.id} {result.case.what}: {result.problem}" for result in results if result.problem]
     assert not wrong, "\n".join(wrong)
     assert {result.case.id[:3] for result in results} == {f"B{number:02}" for number in range(1, 81)}
+
+
+def test_the_page_of_bad_inputs_is_up_to_date() -> None:
+    assert (PROJECT / "docs" / "bad-inputs.md").read_text() == bad_inputs_page(all_cases()), "run `make docs`"
 
 
 def read(content: bytes, feed: str) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from student360.warehouse.errors import WarehouseError
+from student360_tests.conftest import IN_FULL, SQLITE_AND_POSTGRES_IN_FULL
 from student360_tests.running import House, wait_until
 from student360_tests.trust.kills import SETTINGS
 from student360_tests.trust.soak import Tree, soak
@@ -50,6 +51,7 @@ def big_file(year: int, rows: int = 30_000) -> bytes:
 
 @pytest.mark.fault("F14", "F15", "F16", "F18")
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
 def test_each_process_may_die_in_mid_load_and_the_file_is_there_soon_after(house: House, tree: Tree) -> None:
     tree.start()
     for name, text in ROSTER.items():
@@ -91,7 +93,7 @@ def test_each_process_may_die_in_mid_load_and_the_file_is_there_soon_after(house
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize("engine", [pytest.param("sqlite", marks=IN_FULL), "postgres"])
 def test_a_soak_with_everything_at_once_ends_with_no_violation(engine: str, tmp_path: Path) -> None:
     figures = soak(engine, SOAK_MINUTES, 5, tmp_path)
     assert figures.violations == []

@@ -30,6 +30,7 @@ from student360.warehouse.warehouse import Warehouse
 from student360_tests.conftest import (
     ON_POSTGRES_ONLY,
     ON_SQLITE_ONLY,
+    SQLITE_AND_POSTGRES_IN_FULL,
     assert_every_row_is_accounted_for,
     run_pipeline,
 )
@@ -156,6 +157,7 @@ def test_killed_while_the_tables_are_made_they_are_made_by_the_next_run(engine: 
 
 
 @pytest.mark.fault("F40")
+@pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
 def test_when_memory_runs_out_the_run_fails_and_the_next_one_loads(house: House, load: Load) -> None:
     load(ROSTER)
     rows = "".join(f"S1,2025-{n % 12 + 1:02}-{n % 28 + 1:02},Code{n},{n}\n" for n in range(100_000))
@@ -327,6 +329,7 @@ def test_ten_thousand_files_in_the_folder_do_not_hold_up_the_sensor(house: House
 
 
 @pytest.mark.fault("F29")
+@pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
 def test_memory_does_not_grow_with_the_file(house: House, full: bool) -> None:
     sizes = (1_000_000, 5_000_000) if full else (100_000, 400_000)
     peaks = [_peak_of_loading(house, rows) for rows in sizes]

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from student360_tests.conftest import SQLITE_AND_POSTGRES_IN_FULL
 from student360_tests.trust.kills import episode, hunt
 from student360_tests.trust.mutants import MUTANTS
 
 KILLS_PER_EPISODE = 25
-EPISODES = 4
+EPISODES = 3
 
 
 @pytest.mark.fault("F12", "F32", "F40")
@@ -24,7 +25,7 @@ def test_no_kill_loses_repeats_or_changes_a_row(engine: str, seed: int, tmp_path
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutant", MUTANTS)
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL)
 def test_the_harness_notices_every_rule_that_is_broken(engine: str, mutant: str, tmp_path: Path) -> None:
     found = hunt(mutant, engine, tmp_path)
     assert found.violations, f"{mutant} survived {found.killed} kills"
