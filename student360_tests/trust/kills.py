@@ -7,6 +7,7 @@ processes (`soak.py`), how rules are broken on purpose (`mutants.py`).
 import csv
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -187,6 +188,7 @@ def work(house: House, plan: Plan | None, mutant: str | None, again: bool) -> No
     """A worker: takes in what is there, as the ingest job does, or loads all again. Dies where the plan says."""
     if mutant is not None:
         MUTANTS[mutant].break_rule()
+    logging.basicConfig(filename=house.log)
     fuse = Fuse(plan)
     watch(fuse)
     settings = quick_settings(house, **SETTINGS)
@@ -202,7 +204,7 @@ def work(house: House, plan: Plan | None, mutant: str | None, again: bool) -> No
     except BaseException:
         with house.log.open("a") as log:
             log.write(traceback.format_exc())
-        raise
+        raise SystemExit(1) from None
 
 
 def load_once() -> None:

@@ -39,6 +39,7 @@ from student360_tests.postgres import ask, server_url, throw_away_server
 from student360_tests.running import House
 from student360_tests.test_sensors import settled_cursor, short_looks, tick
 from student360_tests.test_two_writers import MATERIALIZE
+from student360_tests.trust.faults import FAULTS
 from student360_tests.trust.houses import throw_away_house
 from student360_tests.trust.kills import Figures, Plan, Producer, come_to_rest, join, passes, start, violations
 from student360_tests.trust.soak import NoSmallDisk, filled, small_disk
@@ -70,6 +71,11 @@ def materialize(environment: dict[str, str], select: str = MATERIALIZE[-1]) -> s
     """`dagster asset materialize` in a process of its own."""
     program = [str(Path(sys.executable).parent / MATERIALIZE[0]), *MATERIALIZE[1:-1], select]
     return subprocess.Popen(program, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_the_page_lists_every_fault() -> None:
+    page = (PROJECT / "docs" / "trust.md").read_text()
+    assert [what for fault, what in FAULTS.items() if f"| {fault} | {what} |" not in page] == []
 
 
 POINTS = [pytest.param(point, marks=pytest.mark.fault(f"F{number:02}")) for number, point in enumerate(CrashPoint, 1)]
