@@ -4,16 +4,24 @@ Belongs here: making them. Does not belong here: what is tried on them.
 """
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from student360.settings import Settings, load_settings
+from student360.settings import PROJECT, Settings, load_settings
+from student360.verify import verify
+from student360_tests.conftest import assert_every_row_is_accounted_for
+from student360_tests.loading.test_loading import STUDENTS
 from student360_tests.postgres import drop_schema, new_schema, server_url
 from student360_tests.running import House
+from student360_tests.test_two_writers import MATERIALIZE
 
 ENGINES = ("sqlite", "postgres")
+HEADER = "Student_ID,Date,Attendance_Status\n"
+ROSTER = {"students_2026-01-01.csv": STUDENTS}
 
 
 @contextmanager
@@ -33,3 +41,26 @@ def throw_away_house(engine: str, folder: Path | None = None) -> Iterator[House]
 def quick_settings(house: House, **extra: str) -> Settings:
     """The settings of a house whose files need not rest before they are taken."""
     return load_settings(house.environment | {"STUDENT360_SETTLE_SECONDS": "0"} | extra)
+
+
+def assert_whole(house: House, facts: int | None = None) -> None:
+    """Every promise holds, nothing lies around, every row is accounted for."""
+    settings = load_settings()
+    assert [line for promise in verify(house.warehouse, settings) for line in promise.broken] == []
+    for folder in (settings.landing, settings.work):
+        assert [path for path in folder.rglob("*") if path.is_file()] == []
+    assert_every_row_is_accounted_for(house.warehouse.frame("SELECT * FROM ingest_file"))
+    if facts is not None:
+        assert house.warehouse.row_count("fact_attendance") == facts
+
+
+def year_of_attendance() -> bytes:
+    """336 good rows."""
+    days = (f"2025-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29))
+    return (HEADER + "".join(f"S1,{day},Present\n" for day in days)).encode()
+
+
+def materialize(environment: dict[str, str], select: str = MATERIALIZE[-1]) -> subprocess.Popen[bytes]:
+    """`dagster asset materialize` in a process of its own."""
+    program = [str(Path(sys.executable).parent / MATERIALIZE[0]), *MATERIALIZE[1:-1], select]
+    return subprocess.Popen(program, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

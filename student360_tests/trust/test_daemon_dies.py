@@ -11,9 +11,9 @@ import pytest
 from student360.warehouse.errors import WarehouseError
 from student360_tests.conftest import IN_FULL, SQLITE_AND_POSTGRES_IN_FULL
 from student360_tests.running import House, wait_until
+from student360_tests.trust.houses import HEADER, ROSTER, assert_whole
 from student360_tests.trust.kills import SETTINGS
 from student360_tests.trust.soak import Tree, soak
-from student360_tests.trust.test_faults import HEADER, ROSTER, assert_whole
 
 SOON = 90
 SOAK_MINUTES = 0.5

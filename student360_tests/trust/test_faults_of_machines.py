@@ -1,0 +1,257 @@
+"""Disks, folders and the database fail: loudly, without a name, and the next run goes on."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_postgresql.dbapi
+import pytest
+
+from student360.ingest.files import claim
+from student360.loading import receive
+from student360.loading.receive import FolderProblem
+from student360.settings import PROJECT, load_settings
+from student360.verify import verify
+from student360.warehouse.errors import WarehouseError
+from student360.warehouse.transaction import Transaction
+from student360.warehouse.warehouse import Warehouse
+from student360_tests.conftest import (
+    ON_POSTGRES_ONLY,
+    ON_SQLITE_ONLY,
+    run_pipeline,
+)
+from student360_tests.loading.test_loading import STUDENTS
+from student360_tests.postgres import ask, server_url, throw_away_server
+from student360_tests.running import House
+from student360_tests.trust.houses import (
+    HEADER,
+    ROSTER,
+    assert_whole,
+    materialize,
+    year_of_attendance,
+)
+from student360_tests.trust.soak import NoSmallDisk, filled, small_disk
+
+Load = Callable[..., None]
+
+
+@pytest.mark.fault("F33")
+@ON_POSTGRES_ONLY
+def test_a_deadlock_with_somebody_else_costs_a_retry(house: House, load: Load) -> None:
+    load(ROSTER)
+    house.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
+    real, met = Transaction.run, threading.Event()
+
+    def stranger() -> None:
+        with adbc_driver_postgresql.dbapi.connect(server_url(), autocommit=True) as other, other.cursor() as cursor:
+            cursor.execute(f"SET search_path = {house.schema}")
+            cursor.execute("SET deadlock_timeout = '30s'")
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE data_extent IN ACCESS EXCLUSIVE MODE")
+            met.set()
+            with suppress(adbc_driver_postgresql.dbapi.Error):
+                cursor.execute("LOCK TABLE ingest_file IN ACCESS EXCLUSIVE MODE")
+            cursor.execute("ROLLBACK")
+
+    thread = threading.Thread(target=stranger)
+
+    def run(self: Transaction, script: Any, section: str, fragments: Any = None) -> None:
+        if script.name == "data_extent" and not met.is_set():
+            thread.start()
+            met.wait(30)
+            time.sleep(0.2)
+        real(self, script, section, fragments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transaction, "run", run)
+        with pytest.raises(WarehouseError, match="40P01"):
+            load()
+    thread.join()
+    load()
+    assert_whole(house, facts=1)
+
+
+@pytest.mark.fault("F12", "F30")
+@ON_POSTGRES_ONLY
+def test_a_writer_that_is_killed_in_a_long_statement_frees_its_lock(house: House, load: Load) -> None:
+    """The server works on for a client that is gone, until it looks (PostgreSQL 14 and newer)."""
+    load(ROSTER)
+    code = (
+        "from student360.settings import load_settings; from student360.warehouse.warehouse import Warehouse\n"
+        "with Warehouse(url=load_settings().warehouse_url).transaction() as tx:\n"
+        "    print('in', flush=True); tx.query('SELECT pg_sleep(600)::text AS slept')"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code], env=house.environment, stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"in\n"
+    time.sleep(0.5)
+    writer.kill()
+    writer.communicate()
+    load({"attendance_2026-01-05.csv": f"{HEADER}S1,2026-01-05,Present\n"})
+    assert_whole(house, facts=1)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk that can be filled. In CI it must be there, so that nothing is skipped in silence."""
+    try:
+        with small_disk(tmp_path / "disk", 64) as made:
+            yield made
+    except NoSmallDisk as reason:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(reason))
+
+
+@pytest.mark.fault("F34")
+@ON_SQLITE_ONLY
+@pytest.mark.parametrize("of_what", ["warehouse", "data", "Dagster"])
+def test_a_full_disk_fails_loudly_and_goes_on_when_there_is_space(
+    house: House, disk: Path, monkeypatch: pytest.MonkeyPatch, of_what: str
+) -> None:
+    environment = house.environment | {"STUDENT360_SETTLE_SECONDS": "0"}
+    environment |= {
+        "warehouse": {"STUDENT360_WAREHOUSE_URL": f"sqlite:///{disk}/student360.db"},
+        "data": {"STUDENT360_DATA_DIR": str(disk), "STUDENT360_WAREHOUSE_URL": f"sqlite:///{house.root}/student360.db"},
+        "Dagster": {"DAGSTER_HOME": str(disk)},
+    }[of_what]
+    for name in ("STUDENT360_WAREHOUSE_URL", "STUDENT360_DATA_DIR"):
+        if name in environment:
+            monkeypatch.setenv(name, environment[name])
+    (disk / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
+    settings = load_settings()
+    warehouse = Warehouse(url=settings.warehouse_url)
+    bad = "S1,2026-13-01,Zyx-Canary-7731\n"
+    files = {**ROSTER, "attendance_2026-01-05.csv": HEADER + "S1,2026-01-05,Present\nS2,2026-01-05,Absent\n" + bad}
+    landing = settings.landing
+    landing.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, text in files.items():
+        (landing / name).write_text(text)
+    with filled(disk):
+        failed = materialize(environment)
+        told, _ = failed.communicate()
+    assert failed.returncode != 0
+    assert b"full" in told or b"No space" in told
+    assert b"Canary" not in told
+    done = materialize(environment)
+    told, _ = done.communicate()
+    assert done.returncode == 0, told[-2000:]
+    assert [line for promise in verify(warehouse, settings) for line in promise.broken] == []
+    assert warehouse.row_count("fact_attendance") == 2
+    assert not [path for path in (*landing.iterdir(), *settings.work.iterdir()) if path.is_file()]
+
+
+@pytest.mark.fault("F34")
+@ON_POSTGRES_ONLY
+@pytest.mark.xdist_group("own_server")
+def test_a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space(
+    engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, disk: Path
+) -> None:
+    disk.chmod(0o711)
+    for parent in disk.parents:
+        if parent != Path("/tmp") and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    with throw_away_server() as server:
+        ask("SELECT 1", server.url)
+        space = disk / "space"
+        space.mkdir()
+        server.own(space)
+        ask(f"CREATE TABLESPACE small LOCATION '{space}'", server.url)
+        ask("ALTER DATABASE postgres SET default_tablespace = 'small'", server.url)
+        house = House(tmp_path / "house", server.url, "full_disk")
+        (tmp_path / "house").mkdir()
+        house.prepare()
+        for name, value in house.environment.items():
+            if name.startswith("STUDENT360_"):
+                monkeypatch.setenv(name, value)
+        monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
+        house.warehouse.prepare()
+        house.drop("students_2026-01-01.csv", STUDENTS.encode())
+        house.drop("attendance_2026-01-05.csv", year_of_attendance())
+        with filled(disk), pytest.raises(WarehouseError, match="disk is full"):
+            run_pipeline(house, load_settings())
+        run_pipeline(house, load_settings())
+        assert_whole(house, facts=336)
+
+
+def read_only(folder: Path) -> None:
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+
+
+@pytest.mark.fault("F35")
+@ON_SQLITE_ONLY
+@pytest.mark.parametrize("name", ["landing", "work", "processed", "quarantine"])
+def test_a_folder_that_is_missing_is_made_and_a_read_only_one_is_named(house: House, load: Load, name: str) -> None:
+    load(ROSTER)
+    folder = house.data / name
+    (folder if name != "processed" else folder / "none").mkdir(exist_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+    load({})
+    house.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
+    try:
+        read_only(folder)
+    except subprocess.CalledProcessError:
+        pytest.skip("a read-only folder needs the right to mount one (root)")
+    try:
+        with pytest.raises(FolderProblem, match=f"the folder {name} cannot be written to"):
+            load()
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    load()
+    assert_whole(house, facts=1)
+
+
+@pytest.mark.fault("F35")
+@ON_SQLITE_ONLY
+def test_folders_on_different_disks_are_refused_before_anything_is_moved(
+    house: House, load: Load, tmp_path: Path
+) -> None:
+    load(ROSTER)
+    path = house.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
+    try:
+        with small_disk(house.data / "quarantine", 8), pytest.raises(FolderProblem, match="on one file system"):
+            load()
+    except NoSmallDisk as reason:
+        pytest.skip(str(reason))
+    assert path.exists()
+    load()
+    assert_whole(house, facts=1)
+
+
+@pytest.mark.fault("F35")
+@ON_SQLITE_ONLY
+def test_what_goes_wrong_with_a_move_is_told_without_the_name_of_a_file(
+    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(ROSTER)
+    house.drop("Zyx-Canary-7731 attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
+
+    def lost(file: Any, work: Path) -> None:
+        os.close(os.open(file.path, os.O_RDONLY | os.O_DIRECTORY))
+
+    monkeypatch.setattr(receive, "claim", lost)
+    with pytest.raises(FolderProblem) as told:
+        load()
+    assert "Canary" not in str(told.value)
+    assert told.value.__cause__ is None
+    monkeypatch.setattr(receive, "claim", claim)
+    load()
+    assert_whole(house, facts=1)
+
+
+@pytest.mark.fault("F43")
+def test_files_are_loaded_while_a_reader_holds_a_long_transaction(house: House, load: Load) -> None:
+    load(ROSTER)
+    with house.warehouse.reading() as reader:
+        assert reader.value("SELECT COUNT(*) FROM fact_attendance") == 0
+        load({"attendance_2026-01-05.csv": f"{HEADER}S1,2026-01-05,Present\n"})
+        assert reader.value("SELECT COUNT(*) FROM fact_attendance") == 0
+    assert_whole(house, facts=1)

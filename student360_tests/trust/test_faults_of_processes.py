@@ -1,0 +1,179 @@
+"""A process dies, or cannot go on: the next one does, and nothing is lost or twice."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from dagster import RunRequest
+
+from student360.crash_points import CrashPoint
+from student360.settings import PROJECT
+from student360_tests.conftest import (
+    ON_SQLITE_ONLY,
+    SQLITE_AND_POSTGRES_IN_FULL,
+)
+from student360_tests.loading.test_loading import STUDENTS, ledger
+from student360_tests.running import House
+from student360_tests.test_sensors import short_looks, tick
+from student360_tests.trust.faults import FAULTS
+from student360_tests.trust.houses import (
+    HEADER,
+    ROSTER,
+    assert_whole,
+    materialize,
+    throw_away_house,
+    year_of_attendance,
+)
+from student360_tests.trust.kills import Figures, Plan, Producer, come_to_rest, join, passes, start, violations
+
+__all__ = ["short_looks"]
+Load = Callable[..., None]
+
+
+def test_the_page_lists_every_fault() -> None:
+    page = (PROJECT / "docs" / "trust.md").read_text()
+    assert [what for fault, what in FAULTS.items() if f"| {fault} | {what} |" not in page] == []
+
+
+@contextmanager
+def trial(engine: str, seed: int, folder: Path) -> Iterator[tuple[House, Producer, Figures]]:
+    """A house that is lived in. Afterwards it comes to rest and must be as if nothing had happened."""
+    figures = Figures()
+    with throw_away_house(engine, folder) as house:
+        producer = Producer(house, random.Random(seed))
+        producer.drop_roster()
+        yield house, producer, figures
+        come_to_rest(house, figures)
+        assert figures.violations + violations(house, producer) == []
+
+
+POINTS = [pytest.param(point, marks=pytest.mark.fault(f"F{number:02}")) for number, point in enumerate(CrashPoint, 1)]
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_killed_at_a_crash_point_and_started_again_nothing_is_lost_or_twice(
+    engine: str, point: CrashPoint, tmp_path: Path
+) -> None:
+    with trial(engine, int(point[1:]), tmp_path) as (house, producer, figures):
+        producer.drop_something()
+        join(house, figures, [start(house)])
+        for place in ("first", "second", "last"):
+            for _ in range(3):
+                producer.drop_facts()
+            last = passes(house, point)
+            hit = {"first": 1, "second": min(2, last), "last": last}[place]
+            join(house, figures, [start(house, Plan(point, hit))], point)
+            if place != "last":
+                join(house, figures, [start(house)])
+    assert figures.kills[point] >= 2
+
+
+@pytest.mark.fault("F10")
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_killed_while_tidying_up_after_a_kill(engine: str, tmp_path: Path) -> None:
+    with trial(engine, 10, tmp_path) as (house, producer, figures):
+        join(house, figures, [start(house)])
+        for point in (
+            CrashPoint.AFTER_BEGIN,
+            CrashPoint.BEFORE_COMMIT,
+            CrashPoint.AFTER_COMMIT,
+            CrashPoint.AROUND_RENAME,
+        ):
+            producer.drop_facts()
+            join(house, figures, [start(house, Plan(CrashPoint.AFTER_CLAIM, 1))], "first")
+            join(house, figures, [start(house, Plan(point, 1))], "second")
+    assert figures.kills["second"] == 4
+
+
+@pytest.mark.fault("F11", "F32")
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_lost_answer_to_a_commit_is_looked_up_in_the_ledger(engine: str, tmp_path: Path) -> None:
+    with trial(engine, 11, tmp_path) as (house, producer, figures):
+        join(house, figures, [start(house)])
+        for hit in (1, 2, 5, passes(house, CrashPoint.AFTER_COMMIT)):
+            producer.drop_facts()
+            join(house, figures, [start(house, Plan(CrashPoint.AFTER_COMMIT, hit, answer_is_lost=True))], "lost")
+    assert figures.kills["lost"] >= 3
+
+
+@pytest.mark.fault("F39")
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_killed_while_the_tables_are_made_they_are_made_by_the_next_run(engine: str, tmp_path: Path) -> None:
+    with trial(engine, 39, tmp_path) as (house, producer, figures):
+        for point in (CrashPoint.AFTER_BEGIN, CrashPoint.BEFORE_COMMIT):
+            join(house, figures, [start(house, Plan(point, 1))], "making")
+        come_to_rest(house, figures)
+        with house.warehouse.transaction() as tx:
+            tx.execute("UPDATE schema_object SET fingerprint = 'old' WHERE name = 'v_as_of'")
+        producer.drop_facts()
+        join(house, figures, [start(house, Plan(CrashPoint.BEFORE_COMMIT, 1))], "making")
+    assert figures.kills["making"] == 3
+
+
+@pytest.mark.fault("F40")
+@pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
+def test_when_memory_runs_out_the_run_fails_and_the_next_one_loads(house: House, load: Load) -> None:
+    load(ROSTER)
+    rows = "".join(f"S1,2025-{n % 12 + 1:02}-{n % 28 + 1:02},Code{n},{n}\n" for n in range(100_000))
+    house.drop("attendance_2026-01-05.csv", f"{HEADER.strip()},Period\n{rows}".encode())
+
+    code = (
+        "import resource; from student360_tests.trust.kills import load_once;"
+        " size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
+        " resource.setrlimit(resource.RLIMIT_AS, (size + 40 * 2**20,) * 2); load_once()"
+    )
+    starved = subprocess.Popen([sys.executable, "-c", code], env=house.environment, cwd=PROJECT)
+    assert starved.wait() != 0
+    load()
+    assert_whole(house)
+    assert ledger(house)["attendance_2026-01-05.csv"] == (100_000, 100_000, 0, 0, 0, 0)
+
+
+@pytest.mark.fault("F40")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@ON_SQLITE_ONLY
+def test_a_materialisation_that_is_stopped_by_hand_goes_on_next_time(
+    house: House, load: Load, how: signal.Signals
+) -> None:
+    load(ROSTER)
+    house.drop("attendance_2026-01-05.csv", year_of_attendance())
+    process = materialize(house.environment)
+    deadline = time.monotonic() + 60
+    while not any((house.data / "work").iterdir()) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    load()
+    assert_whole(house, facts=336)
+
+
+@pytest.mark.fault("F17")
+def test_a_sensor_that_remembers_nothing_asks_again_and_nothing_is_loaded_twice(house: House, load: Load) -> None:
+    load({**ROSTER, "attendance_2026-01-05.csv": f"{HEADER}S1,2026-01-05,Present\n"})
+    for cursor in (None, "of another version"):
+        request, _ = tick(cursor)
+        assert isinstance(request, RunRequest)
+        load()
+    assert_whole(house, facts=1)
+    assert house.warehouse.row_count("file_drop") == 2
+
+
+@pytest.mark.fault("F41")
+@ON_SQLITE_ONLY
+def test_when_spark_cannot_run_everything_else_does(house: House, tmp_path: Path) -> None:
+    (house.data / "landing" / "students_2026-01-01.csv").write_text(STUDENTS)
+    (house.data / "landing" / "attendance_2026-01-05.csv").write_text(f"{HEADER}S1,2026-01-05,Present\n")
+    without_java = {"JAVA_HOME": str(tmp_path), "PATH": str(tmp_path), "STUDENT360_SETTLE_SECONDS": "0"}
+    process = materialize(house.environment | without_java, "*")
+    told, _ = process.communicate()
+    assert process.returncode != 0
+    assert b"agg_attendance_trend" in told
+    assert house.warehouse.row_count("fact_attendance") == 1
+    assert house.warehouse.row_count("v_student_risk_monitor") == 2
