@@ -2,18 +2,17 @@
 
 Belongs here: that answer. Dagster's own launcher has none, so a run whose process died with the machine would count as
 running until `max_runtime_seconds`, and its files would wait as long. With it, run monitoring (`dagster.yaml`) finds
-such a run within seconds after the restart and has it tried again. Does not belong here: what makes it safe to be
-wrong about it: a run that lives on although it was given up waits for the warehouse's lock like any other.
+such a run within seconds and has it tried again. Does not belong here: what makes it safe to be wrong about it: a run
+that lives on although it was given up waits for the warehouse's lock like any other.
+
+The code server that started a run is not asked: one that met a full disk goes on to believe in runs that are gone.
 """
 
-from dagster import DagsterRun, DefaultRunLauncher
-from dagster._core.errors import DagsterUserCodeUnreachableError
+import psutil
+from dagster import DagsterEventType, DagsterRun, DefaultRunLauncher
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
-from dagster._grpc.client import DagsterGrpcClient
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
-from dagster._serdes import deserialize_value
 
-ANSWER_SECONDS = 10
+CLOCK_SECONDS = 2.0
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -24,17 +23,26 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Whether the code server that started the run still has it. One from the command line counts as alive."""
-        server: DagsterGrpcClient | None = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
-        if server is None:
+        """Whether the process that the run said it has is there; a run that said nothing counts as alive."""
+        said = self._process_of(run)
+        if said is None or is_alive(*said):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        question = CanCancelExecutionRequest(run_id=run.run_id)
-        try:
-            answer = deserialize_value(
-                server.can_cancel_execution(question, timeout=ANSWER_SECONDS), CanCancelExecutionResult
-            )
-        except DagsterUserCodeUnreachableError:
-            return CheckRunHealthResult(WorkerStatus.FAILED, "the code server that started it is gone")
-        if answer.can_cancel:
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.FAILED, "its process is gone")
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"process {said[0]} is gone")
+
+    def _process_of(self, run: DagsterRun) -> tuple[int, float] | None:
+        """The number of the run's process, and when the run said so."""
+        for entry in self._instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
+            event = entry.dagster_event
+            pid = event.engine_event_data.metadata.get("pid") if event else None
+            if pid is not None:
+                return int(str(pid.value)), entry.timestamp
+        return None
+
+
+def is_alive(pid: int, at: float) -> bool:
+    """Whether a process that was there at some time still is: another one of that number began later."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= at + CLOCK_SECONDS
+    except psutil.NoSuchProcess:
+        return False
