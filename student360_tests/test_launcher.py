@@ -4,7 +4,6 @@ import os
 import subprocess
 import time
 
-import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
@@ -13,13 +12,10 @@ from dagster._core.test_utils import create_run_for_test
 from student360.launcher import WatchedRunLauncher, is_alive
 
 
-@pytest.fixture
-def launcher() -> WatchedRunLauncher:
-    return WatchedRunLauncher()
-
-
-def health(launcher: WatchedRunLauncher, pid: int | None) -> WorkerStatus:
+def health(pid: int | None) -> WorkerStatus:
     """Of a started run that said that it is in this process."""
+    launcher = WatchedRunLauncher()
+    assert launcher.supports_check_run_worker_health
     with DagsterInstance.ephemeral() as instance:
         launcher.register_instance(instance)
         run = create_run_for_test(instance, status=DagsterRunStatus.STARTED)
@@ -31,17 +27,16 @@ def health(launcher: WatchedRunLauncher, pid: int | None) -> WorkerStatus:
 def test_a_run_whose_process_is_there_is_alive_and_one_whose_process_is_gone_is_not(
     launcher: WatchedRunLauncher,
 ) -> None:
-    assert launcher.supports_check_run_worker_health
-    assert health(launcher, os.getpid()) is WorkerStatus.RUNNING
+    assert health(os.getpid()) is WorkerStatus.RUNNING
     gone = subprocess.Popen(["true"])
     time.sleep(0.2)
-    assert health(launcher, gone.pid) is WorkerStatus.FAILED, "ended, and nobody has asked for its exit code yet"
+    assert health(gone.pid) is WorkerStatus.FAILED, "ended, and nobody has asked for its exit code yet"
     gone.wait()
-    assert health(launcher, gone.pid) is WorkerStatus.FAILED
+    assert health(gone.pid) is WorkerStatus.FAILED
 
 
-def test_a_run_that_said_nothing_of_a_process_counts_as_alive(launcher: WatchedRunLauncher) -> None:
-    assert health(launcher, None) is WorkerStatus.RUNNING
+def test_a_run_that_said_nothing_of_a_process_counts_as_alive() -> None:
+    assert health(None) is WorkerStatus.RUNNING
 
 
 def test_another_process_of_the_same_number_is_not_the_run() -> None:
