@@ -24,9 +24,7 @@ def health(pid: int | None) -> WorkerStatus:
         return launcher.check_run_worker_health(run).status
 
 
-def test_a_run_whose_process_is_there_is_alive_and_one_whose_process_is_gone_is_not(
-    launcher: WatchedRunLauncher,
-) -> None:
+def test_a_run_whose_process_is_there_is_alive_and_one_whose_process_is_gone_is_not() -> None:
     assert health(os.getpid()) is WorkerStatus.RUNNING
     gone = subprocess.Popen(["true"])
     time.sleep(0.2)
