@@ -65,9 +65,11 @@ def landed_files(landing: Path) -> list[LandedFile]:
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """All that lies in a folder and its sub-folders; a sub-folder that we may not enter stands for itself."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+            is_folder = entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            if is_folder and os.access(entry.path, os.R_OK | os.X_OK):
                 yield from _entries(Path(entry.path))
             else:
                 yield entry
@@ -102,9 +104,10 @@ def left_alone(landing: Path) -> list[LeftAlone]:
             continue
         if _is_junk(entry.name) or time.time() - status.st_ctime < LEFT_ALONE_SECONDS:
             continue
-        if not stat.S_ISREG(status.st_mode):
+        is_file = stat.S_ISREG(status.st_mode)
+        if not is_file and not stat.S_ISDIR(status.st_mode):
             found.append(LeftAlone(entry.name, "This is no file but a link or a device. Put the file itself here."))
-        elif not os.access(entry.path, os.R_OK):
+        elif not is_file or not os.access(entry.path, os.R_OK):
             found.append(LeftAlone(entry.name, "Student 360 may not read it. Give its user the right to."))
         elif _is_unfinished(entry.name):
             found.append(

@@ -45,14 +45,14 @@ class FolderProblem(Exception):
 
 
 @contextmanager
-def _naming_no_file() -> Iterator[None]:
+def naming_no_file() -> Iterator[None]:
     """The operating system's errors quote the names of files; this says the same without."""
     try:
         yield
     except OSError as error:
         raise FolderProblem(
-            f"{os.strerror(error.errno or 0)}, while files were moved below STUDENT360_DATA_DIR. Nothing was lost: the "
-            "next run goes on from here."
+            f"{os.strerror(error.errno or 0)}, while files were read or moved below STUDENT360_DATA_DIR. Nothing was "
+            "lost: the next run goes on from here."
         ) from None
 
 
@@ -62,7 +62,7 @@ def prepare_folders(settings: Settings) -> None:
     Raises FolderProblem.
     """
     folders = (settings.landing, settings.work, settings.processed, settings.quarantine)
-    with _naming_no_file():
+    with naming_no_file():
         for folder in folders:
             make_private(folder)
     for folder in folders:
@@ -116,7 +116,7 @@ def receive(
     FolderProblem.
     """
     prepare_folders(settings)
-    with _naming_no_file():
+    with naming_no_file():
         _enter(warehouse, contract, settings, run_id, _unentered(warehouse, settings))
         _enter(warehouse, contract, settings, run_id, _claimed(ready_files(settings, contract.feed, tickets), settings))
     archive_finished(warehouse, settings)
@@ -206,7 +206,7 @@ def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
         wrong = {drop.file_id: ledger.refused_rows(tx, drop.file_id) for drop in unarchived.values()}
     if not unarchived:
         return
-    with _naming_no_file():
+    with naming_no_file():
         places = _in_their_last_places(unarchived, settings)
         to_correct = {
             drop.file_id: _write_to_correct(places[key], drop, wrong[drop.file_id], settings)

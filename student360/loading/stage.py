@@ -23,6 +23,7 @@ from student360.ingest.files import content_hash, now, open_regular
 from student360.ingest.problems import CELL_REASONS, BadFile, warning
 from student360.ingest.reader import BLOCK_BYTES, Chunk, StrictCsv
 from student360.ingest.staging import stage_chunk
+from student360.loading.receive import naming_no_file
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
@@ -100,10 +101,11 @@ class ClaimedFiles:
     def _typed_rows(self, tx: Transaction, file: LedgerFile, progress: Progress) -> Iterator[pd.DataFrame]:
         """The rows of a file. A fault in our own code stops this file, not the others, and quotes no value."""
         try:
-            path = _place(self.settings, file)
-            _rename_content(tx, file, path)
-            with open_regular(path) as stream:
-                yield from _typed_chunks(tx, file, stream, self.contract, self.settings, progress)
+            with naming_no_file():
+                path = _place(self.settings, file)
+                _rename_content(tx, file, path)
+                with open_regular(path) as stream:
+                    yield from _typed_chunks(tx, file, stream, self.contract, self.settings, progress)
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as fault:
             raise BadFile("our_fault", f"({type(fault).__name__})") from None
 

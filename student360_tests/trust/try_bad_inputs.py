@@ -111,7 +111,7 @@ def _files_of(house: House, case: Case) -> Iterator[dict[str, Any]]:
 
 UNREADABLE = Case(
     "B78",
-    "a file that may not be read",
+    "a file or folder that may not be read",
     "attendance_B78.csv",
     b"",
     "left",
@@ -133,6 +133,7 @@ def file_that_may_not_be_read() -> Result:
         landing.chmod(0o755)
         (landing / case.name).write_text("Student_ID\n")
         (landing / case.name).chmod(0)
+        (landing / "closed").mkdir(mode=0o700)
         (landing / "attendance_good.csv").write_text("Student_ID\n")
         (landing / "attendance_good.csv").chmod(0o644)
         with multiprocessing.get_context("fork").Pool(1, initializer=_become_nobody) as pool:
