@@ -61,22 +61,28 @@ def bad_inputs_table(results: Mapping[str, Sequence[Result]]) -> Table:
 
 
 def figures_table(title: str, figures: Mapping[str, Figures]) -> Table:
-    """Kills by kind, restarts, files, rows and violations, one column for each engine."""
+    """Kills by crash point or kind, files, rows and violations, one column for each engine."""
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("")
     for name in figures:
         table.add_column(name, justify="right")
     rows: list[tuple[str, list[str]]] = []
     for kind in sorted({kind for each in figures.values() for kind in each.kills}):
-        rows.append((f"killed: {kind}", [f"{each.kills[kind]:,}" for each in figures.values()]))
-    rows.append(("killed in all", [f"{each.killed:,}" for each in figures.values()]))
-    rows.append(("processes started", [f"{each.restarts:,}" for each in figures.values()]))
+        rows.append((f"happened: {kind}", [f"{each.kills[kind]:,}" for each in figures.values()]))
+    rows.append(("happened in all", [f"{each.killed:,}" for each in figures.values()]))
+    if any(each.restarts for each in figures.values()):
+        rows.append(("workers started", [f"{each.restarts:,}" for each in figures.values()]))
     for what in ("dropped", "distinct", "duplicates", "quarantined"):
         rows.append((f"files {what}", [f"{each.files[what]:,}" for each in figures.values()]))
     for what in ("read", "loaded", "updated", "unchanged", "rejected", "waiting", "withdrawn"):
         rows.append((f"rows {what}", [f"{each.rows[what]:,}" for each in figures.values()]))
     if any(each.seconds for each in figures.values()):
-        rows.append(("seconds from drop to loaded, median", [_quantile(each, 0.5) for each in figures.values()]))
+        rows.append(
+            (
+                "seconds from drop to loaded, waiting rows too, median",
+                [_quantile(each, 0.5) for each in figures.values()],
+            )
+        )
         rows.append(("the same, 95 of 100 files", [_quantile(each, 0.95) for each in figures.values()]))
     rows.append(("violations", [f"{len(each.violations):,}" for each in figures.values()]))
     for label, cells in rows:
