@@ -22,6 +22,7 @@ from student360.warehouse.errors import WarehouseError
 from student360.warehouse.transaction import Transaction
 from student360.warehouse.warehouse import Warehouse
 from student360_tests.conftest import (
+    IN_FULL,
     ON_POSTGRES_ONLY,
     ON_SQLITE_ONLY,
     run_pipeline,
@@ -111,7 +112,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.fault("F34")
 @ON_SQLITE_ONLY
-@pytest.mark.parametrize("of_what", ["warehouse", "data", "Dagster"])
+@pytest.mark.parametrize(
+    "of_what", ["warehouse", pytest.param("data", marks=IN_FULL), pytest.param("Dagster", marks=IN_FULL)]
+)
 def test_a_full_disk_fails_loudly_and_goes_on_when_there_is_space(
     house: House, disk: Path, monkeypatch: pytest.MonkeyPatch, of_what: str
 ) -> None:

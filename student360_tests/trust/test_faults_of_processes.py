@@ -15,6 +15,7 @@ from dagster import RunRequest
 from student360.crash_points import CrashPoint
 from student360.settings import PROJECT
 from student360_tests.conftest import (
+    IN_FULL,
     ON_SQLITE_ONLY,
     SQLITE_AND_POSTGRES_IN_FULL,
 )
@@ -57,7 +58,7 @@ POINTS = [pytest.param(point, marks=pytest.mark.fault(f"F{number:02}")) for numb
 
 
 @pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL)
 def test_killed_at_a_crash_point_and_started_again_nothing_is_lost_or_twice(
     engine: str, point: CrashPoint, tmp_path: Path
 ) -> None:
@@ -137,7 +138,7 @@ def test_when_memory_runs_out_the_run_fails_and_the_next_one_loads(house: House,
 
 
 @pytest.mark.fault("F40")
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=IN_FULL)])
 @ON_SQLITE_ONLY
 def test_a_materialisation_that_is_stopped_by_hand_goes_on_next_time(
     house: House, load: Load, how: signal.Signals

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from student360_tests.conftest import SQLITE_AND_POSTGRES_IN_FULL
+from student360_tests.conftest import IN_FULL, SQLITE_AND_POSTGRES_IN_FULL
 from student360_tests.trust.kills import episode, hunt
 from student360_tests.trust.mutants import MUTANTS
 
 KILLS_PER_EPISODE = 25
-EPISODES = 3
+SEEDS = [0, 1, pytest.param(2, marks=IN_FULL), pytest.param(3, marks=IN_FULL)]
 
 
 @pytest.mark.fault("F12", "F32", "F40")
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(EPISODES))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_no_kill_loses_repeats_or_changes_a_row(engine: str, seed: int, tmp_path: Path) -> None:
     figures = episode(engine, seed, KILLS_PER_EPISODE, tmp_path)

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from student360.settings import PROJECT
 from student360_tests.canaries import CANARIES, assert_no_canary_outside, assert_private
+from student360_tests.conftest import IN_FULL
 from student360_tests.running import House
 from student360_tests.test_two_writers import MATERIALIZE
 from student360_tests.trust.bad_inputs import ATTENDANCE, HOMEWORK, MESSAGES, STUDENTS
@@ -52,6 +55,7 @@ def refuse_rows(house: House, table: str) -> Callable[[], None]:
     return lambda: run(undo)
 
 
+@pytest.mark.parametrize("engine", [pytest.param("sqlite", marks=IN_FULL), "postgres"], indirect=True)
 def test_good_bad_and_crashing_files_leave_no_trace_of_a_child_outside_and_nothing_open_to_others(
     house: House, tmp_path: Path
 ) -> None:
