@@ -134,6 +134,7 @@ def test_the_times_of_files_and_a_clock_that_jumps_play_no_part(
 
 
 @pytest.mark.fault("F28")
+@pytest.mark.timeout(1800)
 @ON_SQLITE_ONLY
 def test_a_burst_of_files_is_a_few_runs(house: House, load: Load, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
     load(ROSTER)
@@ -169,6 +170,7 @@ def test_ten_thousand_files_in_the_folder_do_not_hold_up_the_sensor(house: House
 
 
 @pytest.mark.fault("F29")
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
 def test_memory_does_not_grow_with_the_file(house: House, full: bool) -> None:
     sizes = (1_000_000, 5_000_000) if full else (100_000, 400_000)
