@@ -53,7 +53,7 @@ WRITER_SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 LOOK_FOR_THE_WRITER = (
-    "SELECT CASE WHEN current_setting('server_version_num')::int >= 140000"
+    "CASE WHEN current_setting('server_version_num')::int >= 140000"
     " THEN set_config('client_connection_check_interval', '5s', true) END"
 )
 
@@ -136,17 +136,18 @@ class PostgresEngine:
     def begin_writing(self, cursor: Any, waiting: Callable[[], None]) -> None:
         """Open a writing transaction; waits for another writer, and says so."""
         cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-        self._configure(cursor, TRANSACTION_SETTINGS | WRITER_SETTINGS)
-        _value(cursor, LOOK_FOR_THE_WRITER)
+        self._configure(cursor, TRANSACTION_SETTINGS | WRITER_SETTINGS, LOOK_FOR_THE_WRITER)
         digest = hashlib.sha256(f"student360 {self.schema}".encode()).digest()
         key = int.from_bytes(digest[:8], "big", signed=True)
         if not _value(cursor, f"SELECT pg_try_advisory_xact_lock({key:d})"):
             waiting()
             _value(cursor, f"SELECT pg_advisory_xact_lock({key:d})::text")
 
-    def _configure(self, cursor: Any, settings: Mapping[str, str]) -> None:
+    def _configure(self, cursor: Any, settings: Mapping[str, str], *more: str) -> None:
         wanted = {**settings, "search_path": self.schema}
-        cursor.execute("SELECT " + ", ".join(f"set_config('{name}', '{to}', true)" for name, to in wanted.items()))
+        cursor.execute(
+            "SELECT " + ", ".join((*(f"set_config('{name}', '{to}', true)" for name, to in wanted.items()), *more))
+        )
         cursor.fetchall()
 
     def make_home(self, cursor: Any) -> None:
