@@ -40,6 +40,7 @@ format: $(READY)
 docs: $(READY)
 	@$(BIN)/python -m student360 docs docs
 	@$(BIN)/python -m student360_tests.trust page
+	@$(BIN)/python -m student360_tests.risk.page
 
 # What a district may rely on, tried at full size and printed as tables (docs/trust.md). `soak` is for the night.
 trust: faults bad-inputs kills mutants soak

@@ -1,4 +1,4 @@
-"""The command line: `python -m student360 demo | status | verify | reprocess | withdraw | move | docs`.
+"""The command line: `python -m student360 demo | status | risk | verify | reprocess | withdraw | move | docs`.
 
 Belongs here: parsing arguments. Does not belong here: what the commands do.
 """
@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -37,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--days", type=int, default=60)
     status = commands.add_parser("status", help="files, what needs a person, risk tiers, reasons and trends")
     status.add_argument("--svg", type=Path, help="save what is printed as a picture too")
+    risk = commands.add_parser("risk", help="the risk list: today, or as of another day")
+    risk.add_argument("--on", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the day to look from")
+    risk.add_argument("--csv", type=Path, help="save the whole list, with names: private to you, keep it so")
     commands.add_parser("verify", help="check ledger, archive and warehouse against each other")
     reprocess = commands.add_parser("reprocess", help="load files again from the archive, in one transaction")
     reprocess.add_argument("--all", action="store_true", help="all files")
@@ -69,6 +73,27 @@ def _status(chosen: argparse.Namespace, console: Console) -> int:
     if chosen.svg:
         drawn = console.export_svg(title="Student 360")
         chosen.svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
+    return 0
+
+
+def _risk(chosen: argparse.Namespace, console: Console) -> int:
+    from student360.report import homerooms_report, looking_back_report, movers_report, reasons_report, tiers_report
+    from student360.risk import risk_as_of, risk_said_on
+
+    warehouse = _warehouse()
+    if chosen.on:
+        with warehouse.reading() as tx:
+            rows = risk_as_of(tx, chosen.on)
+            console.print(f"[bold]As of {chosen.on}[/bold], from what is known today")
+            console.print(*looking_back_report(chosen.on, rows, risk_said_on(tx, chosen.on)))
+    else:
+        rows = warehouse.frame("SELECT * FROM v_student_risk_monitor ORDER BY risk_score DESC, student_id")
+        reports = (tiers_report, homerooms_report, reasons_report, movers_report)
+        console.print(*filter(None, (report(warehouse) for report in reports)))
+    if chosen.csv:
+        rows.to_csv(chosen.csv, index=False)
+        chosen.csv.chmod(0o600)
+        console.print(f"{len(rows):,} students saved in {chosen.csv}")
     return 0
 
 
@@ -138,6 +163,7 @@ def _docs(chosen: argparse.Namespace, console: Console) -> int:
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Console], int]] = {
     "demo": _demo,
     "status": _status,
+    "risk": _risk,
     "verify": _verify,
     "reprocess": _reprocess,
     "withdraw": _withdraw,

@@ -8,7 +8,14 @@ from html import escape
 
 from dagster import Definitions
 
-COLOURS = {"raw": "#f4d6c6", "staging": "#f6e7b4", "core": "#cfe3f6", "marts": "#d3edd2", "spark": "#e2d7f3"}
+COLOURS = {
+    "raw": "#f4d6c6",
+    "staging": "#f6e7b4",
+    "core": "#cfe3f6",
+    "marts": "#d3edd2",
+    "spark": "#e2d7f3",
+    "analysis": "#f3d7e2",
+}
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 176, 26, 64, 12, 24
 Parents = Mapping[str, frozenset[str]]
 

@@ -43,6 +43,12 @@ aggregates = define_asset_job(
     description="The Spark aggregates, without waiting for their automation.",
 )
 
+backtest = define_asset_job(
+    "backtest",
+    selection=AssetSelection.groups("analysis").without_checks(),
+    description="Looks back over a school year: did the risk list find those it should, and how early?",
+)
+
 quality = define_asset_job(
     "quality",
     selection=AssetSelection.checks(*table_checks()),

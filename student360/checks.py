@@ -6,6 +6,7 @@ by `dagster asset materialize`). Does not belong here: what stops bad rows (`ing
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -24,6 +25,8 @@ from dagster import (
 from student360.contracts import Contract, contracts
 from student360.ingest.files import left_alone, now
 from student360.ingest.problems import CELL_REASONS
+from student360.loading.rules import refused_rules
+from student360.reference import SAME_FILE
 from student360.settings import load_settings
 from student360.warehouse.ledger import partition_name
 from student360.warehouse.scripts import Script, check_query, scripts
@@ -43,6 +46,7 @@ FIXES = {
     "nothing_odd": "The rows are loaded. Ask whoever makes the export about what the warning says.",
     "withdrawals_allowed": "Look into the file; if it is right, run `python -m student360 withdraw FILE`.",
     "identities_clear": "Ask the school who the student is; see 'Identity' in docs/operating.md.",
+    "rules_valid": "Correct the lines in data/reference/{file}; until then the rules accepted before are in force.",
     "unmapped_codes": "Add the codes to data/reference/{table}.csv and run the ingest job: history is healed.",
     "rows_match_ledger": "The table was changed by hand, or is damaged. Restore the warehouse from its backup.",
     "keys_unique": "Rebuild the table; its primary key was dropped or the file is damaged.",
@@ -64,9 +68,42 @@ def load_check_specs(contract: Contract) -> list[AssetCheckSpec]:
     return [AssetCheckSpec(name, asset=contract.loads, description=_fix(name, contract)) for name in names]
 
 
+def rules_check_specs(script: Script) -> list[AssetCheckSpec]:
+    """The check that each merge of a reference file makes in its own step."""
+    if not script.has_rules:
+        return []
+    return [AssetCheckSpec("rules_valid", asset=script.name, description=_fix_rules(script))]
+
+
+def rules_checks(warehouse: Warehouse, script: Script) -> list[AssetCheckResult]:
+    """Whether the reference file of a table is in force, or refused and why."""
+    if not script.has_rules:
+        return []
+    with warehouse.reading() as tx:
+        mistakes = refused_rules(tx, script)
+    told: dict[str, Any] = {"mistakes": len(mistakes)}
+    if mistakes:
+        told["where"] = _shown([asdict(mistake) for mistake in mistakes[:50]])
+    return [
+        AssetCheckResult(
+            asset_key=script.name,
+            check_name="rules_valid",
+            passed=not mistakes,
+            severity=AssetCheckSeverity.ERROR,
+            metadata=told,
+            description=_fix_rules(script) if mistakes else "",
+        )
+    ]
+
+
+def _fix_rules(script: Script) -> str:
+    return f"How to fix: {FIXES['rules_valid']}".replace("{file}", f"{SAME_FILE.get(script.name, script.name)}.csv")
+
+
 def load_check_keys() -> list[AssetCheckKey]:
-    """The load checks of all feeds."""
-    return [spec.key for contract in contracts().values() for spec in load_check_specs(contract)]
+    """The checks that loads and merges of rules make."""
+    loads = [spec.key for contract in contracts().values() for spec in load_check_specs(contract)]
+    return loads + [spec.key for script in scripts().values() for spec in rules_check_specs(script)]
 
 
 def load_checks(warehouse: Warehouse, contract: Contract) -> list[AssetCheckResult]:
@@ -315,7 +352,7 @@ def _nothing_left_alone() -> AssetChecksDefinition:
 def freshness(newest: str | None, contract: Contract) -> AssetCheckResult:
     """Whether the newest good file of a feed (ISO time or None) came within the days that its contract allows."""
     days = (now() - datetime.fromisoformat(newest)).days if newest else None
-    passed = days is not None and days <= contract.fresh_within_days
+    passed = contract.optional if days is None else days <= contract.fresh_within_days
     return AssetCheckResult(
         passed=passed,
         severity=AssetCheckSeverity.WARN,

@@ -10,6 +10,7 @@ LAYERS = {
     "marts": "Marts: what people read",
     "core": "Core: the star schema and the rules",
     "spark": "Spark aggregates",
+    "analysis": "Analysis: whether the risk list works",
     "staging": "Staging: typed rows on their way",
     "ledger": "Ledger: what came and what became of it",
 }

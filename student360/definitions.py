@@ -1,7 +1,7 @@
 """The whole house: every asset, check, job, sensor and resource meets here, and nowhere else.
 
-    landing_files -> raw_* -> stg_* -> dim_*, fact_* -> student_month, student_course -> v_* -> agg_*
-        (raw)        (raw)   (staging)     (core)                    (marts)                (spark)
+    landing_files -> raw_* -> stg_* -> dim_*, fact_* -> student_month, student_course -> v_* -> agg_*, risk_backtest
+        (raw)        (raw)   (staging)     (core)                    (marts)                (spark, analysis)
 
 Belongs here: putting things together. Does not belong here: anything that can be said elsewhere.
 """
@@ -12,12 +12,13 @@ from typing import Any
 
 from dagster import Definitions, in_process_executor
 
+from student360.assets.analysis import backtest_asset
 from student360.assets.common import landing_files
 from student360.assets.raw import raw_asset
 from student360.assets.spark import spark_asset
 from student360.assets.sql import sql_asset
 from student360.assets.staging import staging_asset
-from student360.automation import aggregates, ingest, nightly_quality, quality, spark_automation
+from student360.automation import aggregates, backtest, ingest, nightly_quality, quality, spark_automation
 from student360.checks import table_checks
 from student360.contracts import contracts
 from student360.io_managers import ClaimedFilesIOManager, WarehouseIOManager
@@ -44,9 +45,10 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
             *(staging_asset(contract) for contract in feeds),
             *(sql_asset(script) for script in sql_assets),
             *(spark_asset(script) for script in scripts().values() if script.layer == "spark"),
+            backtest_asset(scripts()["risk_backtest"]),
         ],
         asset_checks=list(table_checks()),
-        jobs=[ingest, aggregates, quality],
+        jobs=[ingest, aggregates, backtest, quality],
         schedules=[nightly_quality],
         sensors=[landing_sensor, spark_automation],
         executor=in_process_executor,

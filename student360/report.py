@@ -3,7 +3,8 @@
 Belongs here: reading the warehouse and drawing tables. Does not belong here: running anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 import pandas as pd
 from rich.console import Console
@@ -11,10 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from student360.ingest.files import left_alone
+from student360.loading.rules import refused_rules
 from student360.reprocess import Again
 from student360.settings import Settings
 from student360.verify import Promise
 from student360.warehouse.ledger import COUNTS, file_table, to_do
+from student360.warehouse.scripts import scripts
 from student360.warehouse.warehouse import Warehouse
 
 TIERS = ("HIGH", "MODERATE", "WATCH", "ON_TRACK", "INSUFFICIENT_DATA")
@@ -50,8 +53,14 @@ def to_do_report(warehouse: Warehouse, settings: Settings) -> Table | None:
     """What needs a person, file by file, and what to do; None when nothing does."""
     with warehouse.reading() as tx:
         waiting = to_do(tx)
+        refused = [
+            (f"data/reference/{script.name}.csv", f"refused: {mistake}", "Correct it; the rules before are in force.")
+            for script in scripts().values()
+            if script.has_rules
+            for mistake in refused_rules(tx, script)[:5]
+        ]
     left = [(each.name, "lies in landing and is not taken", each.why) for each in left_alone(settings.landing)]
-    waiting = pd.concat([waiting, pd.DataFrame(left, columns=["file", "what", "what_to_do"])])
+    waiting = pd.concat([waiting, pd.DataFrame(left + refused, columns=["file", "what", "what_to_do"])])
     if waiting.empty:
         return None
     return _table("What needs a person", waiting.rename(columns={"what_to_do": "what to do"}))
@@ -77,7 +86,10 @@ def reprocessed_report(again: Sequence[Again]) -> Table:
 def tiers_report(warehouse: Warehouse) -> Table:
     """How many current students are in each risk tier."""
     found = warehouse.frame("SELECT risk_tier, COUNT(*) AS students FROM v_student_risk_monitor GROUP BY risk_tier")
-    counts = dict(zip(found["risk_tier"], found["students"], strict=True)) if len(found) else {}
+    return _tiers({str(row["risk_tier"]): int(row["students"]) for row in found.to_dict("records")})
+
+
+def _tiers(counts: Mapping[str, int]) -> Table:
     total = sum(counts.values()) or 1
     table = Table(title="Students per risk tier", title_justify="left", header_style="bold")
     for column in ("tier", "students", "share"):
@@ -95,6 +107,49 @@ def reasons_report(warehouse: Warehouse, limit: int = 10) -> Table:
         f" FROM v_student_risk_monitor ORDER BY risk_score DESC, student_id LIMIT {limit:d}"
     )
     return _table(f"The {limit} highest-risk students, and why", rows, ("score",))
+
+
+def movers_report(warehouse: Warehouse, limit: int = 10) -> Table | None:
+    """Whose tier got worse in the last week, by id; None when nobody's did."""
+    rows = warehouse.frame(
+        'SELECT student_id, tier_before AS "a week ago", risk_tier AS now, since, reasons FROM v_risk_movers'
+        f" WHERE direction = 'WORSE' ORDER BY since DESC, student_id LIMIT {limit:d}"
+    )
+    return None if rows.empty else _table("Got worse in the last week", rows)
+
+
+def homerooms_report(warehouse: Warehouse, limit: int = 15) -> Table:
+    """Students per tier of the homerooms with most at risk."""
+    rows = warehouse.frame(
+        'SELECT school_id AS school, homeroom, students, high, moderate, watch, got_worse AS "got worse"'
+        f" FROM v_homerooms ORDER BY high DESC, moderate DESC, school_id, homeroom LIMIT {limit:d}"
+    )
+    return _table(
+        "Homerooms, those with most at risk first", rows, ("students", "high", "moderate", "watch", "got worse")
+    )
+
+
+def looking_back_report(day: date, again: pd.DataFrame, said: pd.DataFrame) -> list[Table]:
+    """The tiers of a day: as computed today (`risk_as_of`), and where something else was said then (`risk_said_on`)."""
+    tables = [
+        _tiers({str(tier): int(n) for tier, n in again["risk_tier"].value_counts().items()} if len(again) else {})
+    ]
+    if said.empty:
+        return tables
+    both = again.merge(said, on="student_id", suffixes=("_now", "_then"))
+    other = both[both["risk_tier_now"] != both["risk_tier_then"]]
+    if len(other):
+        shown = other[["student_id", "risk_tier_then", "reasons_then", "risk_tier_now", "reasons_now"]].head(20)
+        names = {
+            "risk_tier_then": "said then",
+            "reasons_then": "why",
+            "risk_tier_now": "known today",
+            "reasons_now": "why, today",
+        }
+        tables.append(
+            _table(f"{len(other):,} students of whom {day} is seen otherwise today", shown.rename(columns=names))
+        )
+    return tables
 
 
 def trend_report(warehouse: Warehouse, table: str, value: str, weight: str, title: str) -> Table | None:
@@ -120,6 +175,9 @@ def print_report(warehouse: Warehouse, settings: Settings, console: Console) -> 
     if needed is not None:
         console.print(needed)
     console.print(tiers_report(warehouse), reasons_report(warehouse))
+    worse = movers_report(warehouse)
+    if worse is not None:
+        console.print(worse)
     for table, value, weight, title in (
         ("agg_attendance_trend", "attendance_rate", "records", "Attendance rate by grade level, % (Spark)"),
         ("agg_score_trend", "average_score", "scores", "Average score by grade level, % (Spark)"),

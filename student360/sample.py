@@ -33,13 +33,15 @@ MESSAGES = ("Teacher to Parent", "Parent to Teacher", "Automated Reminder")
 @dataclass(frozen=True)
 class District:
     """What is to be made. students: how many; days: school days; mess: whether values are as messy as schools send
-    them; periods: attendance rows per student and day (1 = daily)."""
+    them; periods: attendance rows per student and day (1 = daily); planted: whether the students' ways through the
+    year are known (`planted_ways`)."""
 
     students: int = 1_000
     days: int = 60
     seed: int = 360
     mess: bool = True
     periods: int = 1
+    planted: bool = False
     first_day: date = date(2025, 9, 1)
 
     @property
@@ -94,6 +96,36 @@ def _picked(choices: tuple[str, ...], numbers: np.ndarray) -> pa.Array:
 
 def _ids(numbers: np.ndarray) -> pa.Array:
     return pa.array(np.char.add("S", np.char.zfill(numbers.astype("U7"), 6)))
+
+
+def planted_ways(district: District) -> np.ndarray:
+    """Each student's way through the year in a planted district, in the order of their ids.
+
+    steady; declining: well until two fifths of the year, then often away; early trouble: away from the start, all year;
+    recovering: away in the first weeks, then well; failing: at school, with scores that fall after a third of the year.
+    """
+    ways = np.array(["declining", "early trouble", "recovering", "failing"] + ["steady"] * 6)
+    return ways[np.arange(district.students) % len(ways)]
+
+
+def _presence_at(district: District, share: float) -> np.ndarray:
+    """Each student's chance to come to school when that share of the year (0-1) is over."""
+    if not district.planted:
+        return _presence(district)
+    ways = planted_ways(district)
+    chances = np.select(
+        [ways == "declining", ways == "early trouble", ways == "recovering"],
+        [0.98 if share < 0.4 else 0.65, 0.82, 0.7 if share < 0.15 else 0.99],
+        default=0.98,
+    )
+    return np.asarray(chances)
+
+
+def _ability_at(district: District, share: float) -> np.ndarray:
+    """Each student's usual score, percent, when that share of the year (0-1) is over."""
+    if not district.planted:
+        return _ability(district)
+    return np.where(planted_ways(district) == "failing", 75.0 if share < 0.33 else 42.0, 82.0)
 
 
 def _presence(district: District) -> np.ndarray:
@@ -157,14 +189,14 @@ def _students(district: District, newer: bool) -> Iterator[pa.Table]:
 
 def _attendance(district: District, days: list[date]) -> Iterator[pa.Table]:
     rng = _generator(district, "attendance")
-    presence = np.repeat(_presence(district), district.periods)
     numbers = np.repeat(np.arange(1, district.students + 1), district.periods)
     if district.mess:
         strangers = np.arange(900_001, 900_001 + max(1, district.students // 500))
         numbers = np.concatenate((numbers, strangers))
-        presence = np.concatenate((presence, np.full(len(strangers), 0.95)))
     subjects = np.resize(np.arange(district.periods), len(numbers))
     for position in range(len(days)):
+        chances = np.repeat(_presence_at(district, position / len(days)), district.periods)
+        presence = np.concatenate((chances, np.full(len(numbers) - len(chances), 0.95)))
         comes = rng.random(len(numbers)) < presence
         coming, missing = COMING[district.style], MISSING[district.style]
         if_comes = rng.integers(len(coming), size=len(numbers))
@@ -196,8 +228,8 @@ def _with_repeats(district: District, rng: np.random.Generator, table: pa.Table)
 
 def _performance(district: District, days: list[date]) -> Iterator[pa.Table]:
     rng = _generator(district, "performance")
-    ability = _ability(district)
     for number, position in enumerate(range(min(9, len(days) - 1), len(days), 20), start=1):
+        ability = _ability_at(district, position / len(days))
         for subject in SUBJECTS:
             scores = np.clip(rng.normal(ability, 7), 0, 100).round().astype(int)
             homework = np.clip(rng.normal(ability, 12), 0, 100).round().astype(int)

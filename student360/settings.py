@@ -6,7 +6,6 @@ Belongs here: names, defaults and checks of settings. Does not belong here: any 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from student360.contracts import LoadMode, contracts
@@ -28,8 +27,10 @@ class Settings:
         STUDENT360_WAREHOUSE_SCHEMA names the schema that is ours (student360 by default); it travels in this URL.
     settle_seconds: how long a file must stay unchanged before it is taken, if no rename was seen.
     batch_files, batch_bytes: the most that one run takes.
-    as_of_date: yyyy-mm-dd; the day the risk monitor looks from. Empty: the last day with data.
     rule_set: the risk rules that apply, by their name in data/reference/risk_rules.csv.
+    language: the language of reasons, by its name in data/reference/risk_texts.csv.
+    day_rule: how periods become a day: share (of periods missed), half (half missed is a day missed) or any.
+    attendance_sent: all_days, or absences_only: a school day without a row was attended.
     date_order: per feed, where its files alone do not prove it, e.g. STUDENT360_DATE_ORDER_HOMEWORK=day_first.
     load_mode: per feed, what its files say about the rows that they do not hold: delta, snapshot or window.
     max_reject_share, max_rejects: a file with more rejects than both is quarantined as a whole.
@@ -43,8 +44,10 @@ class Settings:
     settle_seconds: float
     batch_files: int
     batch_bytes: int
-    as_of_date: str
     rule_set: str
+    language: str
+    day_rule: str
+    attendance_sent: str
     date_order: Mapping[str, DateOrder]
     load_mode: Mapping[str, LoadMode]
     max_reject_share: float
@@ -87,6 +90,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         except ValueError:
             raise ValueError(f"STUDENT360_{name} must be a number") from None
 
+    def one_of(name: str, *allowed: str) -> str:
+        value = text(name, allowed[0])
+        if value not in allowed:
+            raise ValueError(f"STUDENT360_{name} must be {', '.join(allowed[:-1])} or {allowed[-1]}")
+        return value
+
     data_dir = Path(text("DATA_DIR", str(PROJECT / "data"))).resolve()
     return Settings(
         data_dir=data_dir,
@@ -95,8 +104,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         settle_seconds=number("SETTLE_SECONDS", 2.0),
         batch_files=int(number("BATCH_FILES", 200)),
         batch_bytes=int(number("BATCH_MEGABYTES", 500) * 2**20),
-        as_of_date=_day(text("AS_OF_DATE", "")),
         rule_set=text("RULE_SET", "default"),
+        language=text("LANGUAGE", "en"),
+        day_rule=one_of("DAY_RULE", "share", "half", "any"),
+        attendance_sent=one_of("ATTENDANCE_SENT", "all_days", "absences_only"),
         date_order={feed: _date_order(text(f"DATE_ORDER_{feed.upper()}", "unknown"), feed) for feed in contracts()},
         load_mode={
             feed: _load_mode(text(f"LOAD_MODE_{feed.upper()}", contract.load_mode), feed)
@@ -115,13 +126,6 @@ def warehouse_url(url: str, environment: Mapping[str, str] | None = None) -> str
     values = os.environ if environment is None else environment
     schema = values.get("STUDENT360_WAREHOUSE_SCHEMA", "").strip() or DEFAULT_SCHEMA
     return public_url(url, schema) if is_postgres(url) else url
-
-
-def _day(value: str) -> str:
-    try:
-        return date.fromisoformat(value).isoformat() if value else ""
-    except ValueError:
-        raise ValueError("STUDENT360_AS_OF_DATE must be a date as yyyy-mm-dd") from None
 
 
 def _date_order(value: str, feed: str) -> DateOrder:

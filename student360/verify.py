@@ -15,7 +15,7 @@ from student360.warehouse import ledger
 from student360.warehouse.scripts import operation, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
 
-RECOMPUTED = ("student_month", "student_course")
+RECOMPUTED = ("student_attendance_month", "student_month", "student_course")
 FOUND = "f.rows_loaded + f.rows_updated + f.rows_unchanged + f.rows_rejected + f.rows_waiting"
 
 

@@ -18,7 +18,7 @@ from student360_tests.conftest import ENGINES, ON_SQLITE_ONLY, NewHouse
 from student360_tests.running import House
 
 DAGSTER_YAMLS = ("dagster.yaml", "dagster.postgres.yaml")
-GROUPS = {"raw", "staging", "core", "marts", "spark"}
+GROUPS = {"raw", "staging", "core", "marts", "spark", "analysis"}
 
 
 def specs() -> list[AssetSpec]:

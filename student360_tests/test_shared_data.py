@@ -10,6 +10,18 @@ from student360_tests.conftest import NewHouse, run_pipeline
 from student360_tests.loading.test_loading import assert_same, by_natural_key, ledger
 from student360_tests.running import House
 
+# What the original project asks of its facts: the mean of a student's exam scores below 60 is "High Risk: Academics",
+# that of homework completion below 50 is at risk too; attendance, of which these files have none, decides first.
+ORIGINAL_RULES = """
+    SELECT
+        s.student_id,
+        CASE WHEN AVG(f.percent_bp * 1.0) < 6000 THEN 1 ELSE 0 END AS low_scores,
+        CASE WHEN AVG(f.homework_bp * 1.0) < 5000 THEN 1 ELSE 0 END AS low_homework
+    FROM dim_students AS s
+    LEFT JOIN fact_performance AS f ON f.student_durable_key = s.student_durable_key
+    WHERE s.is_current = 1
+    GROUP BY s.student_id
+"""
 FILES = ("students", "performance", "homework", "teacher_parent_communication")
 ROWS = {"students": 12_156, "performance": 36_468, "homework": 60_780, "teacher_parent_communication": 24_312}
 
@@ -62,3 +74,24 @@ def test_facts_before_students_give_the_same_warehouse(new_house: NewHouse, engi
         results.append(by_natural_key(loaded(house, shared_data, batches)))
         assert all(counts[5] == 0 for counts in ledger(house).values())
     assert_same(results[0], results[1])
+
+
+@pytest.mark.xdist_group("shared")
+def test_the_seed_rules_name_the_students_of_the_original_rules(
+    house: House, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDENT360_RULE_SET", "seed")
+    warehouse = loaded(house, shared_data, [FILES])
+    original = warehouse.frame(ORIGINAL_RULES).set_index("student_id")
+    ours = warehouse.frame("SELECT * FROM v_student_risk_monitor").set_index("student_id")
+    low_scores, low_homework = (set(original.index[original[name] == 1]) for name in ("low_scores", "low_homework"))
+    assert set(ours.index[ours["score_flag"] == "RISK"]) == low_scores
+    assert set(ours.index[ours["homework_flag"] == "RISK"]) == low_homework
+    assert (len(low_scores), len(low_homework), len(low_scores | low_homework)) == (2_256, 0, 2_256)
+    assert set(ours.index[ours["reasons"] != ""]) == low_scores | low_homework
+    for words, students in (("average score ", low_scores), ("homework completion ", low_homework)):
+        assert set(ours.index[ours["reasons"].str.contains(words)]) == students
+    two, one = low_scores & low_homework, low_scores ^ low_homework
+    assert set(ours.index[ours["risk_tier"] == "HIGH"]) == two
+    assert set(ours.index[ours["risk_tier"] == "MODERATE"]) == one
+    assert set(ours["risk_tier"]) == {"MODERATE", "INSUFFICIENT_DATA"}, "without attendance nobody is on track"

@@ -1,6 +1,6 @@
 -- Students, one row per version (slowly changing dimension, type 2).
--- Grade level, school and homeroom open a new version from the export's effective day; name, date of birth and
--- contact are corrected in place. A blank never erases what is known; an older export never reopens history.
+-- Grade level, school and homeroom open a new version from the export's effective day; name, date of birth, contact and
+-- days of enrolment are corrected in place. A blank never erases what is known; an older export never reopens history.
 -- Another name and another date of birth under the same id may be another person: both versions are kept, with a warning.
 
 -- name: schema
@@ -16,6 +16,8 @@ CREATE TABLE dim_students (
     homeroom            {text}, -- Homeroom. [sensitive]
     emergency_contact   {text}, -- Emergency contact. [pii]
     email               {text}, -- E-mail address. [pii]
+    enrolled_on         {date}, -- First day of enrolment, where given. [sensitive]
+    left_on             {date}, -- First day no longer enrolled, where given. [sensitive]
     valid_from          {date} NOT NULL, -- First day of the version.
     valid_to            {date} NOT NULL, -- First day after the version; 9999-12-31 while it is current.
     is_current          {integer} NOT NULL, -- 1 for the current version.
@@ -75,6 +77,8 @@ known AS (
         COALESCE(r.homeroom, c.homeroom) AS homeroom,
         COALESCE(r.emergency_contact, c.emergency_contact) AS emergency_contact,
         COALESCE(r.email, c.email) AS email,
+        COALESCE(r.enrolled_on, c.enrolled_on) AS enrolled_on,
+        CASE WHEN r.enrolled_on > c.left_on THEN r.left_on ELSE COALESCE(r.left_on, c.left_on) END AS left_on,
         CASE
             WHEN r.occurrence > 1 THEN 'repeated'
             WHEN r.confirmed_on_key > r.slice_date_key THEN 'older'
@@ -84,7 +88,8 @@ known AS (
         CASE WHEN LOWER(r.full_name) <> LOWER(c.full_name) AND r.date_of_birth <> c.date_of_birth THEN 1 ELSE 0 END AS differs_in_person,
         c.file_id AS current_file_id, c.line_no AS current_line_no, c.valid_from AS current_from, c.full_name AS current_name, c.date_of_birth AS current_birth,
         c.grade_level AS current_grade, c.school_key AS current_school, c.homeroom AS current_homeroom,
-        c.emergency_contact AS current_contact, c.email AS current_email
+        c.emergency_contact AS current_contact, c.email AS current_email, c.enrolled_on AS current_enrolled_on,
+        c.left_on AS current_left_on
     FROM slice_rows AS r
     LEFT JOIN dim_students AS c ON c.student_durable_key = r.student_durable_key AND c.is_current = 1
     LEFT JOIN dim_grade_levels AS g ON g.code = r.grade_level
@@ -104,6 +109,8 @@ compared AS (
             OR k.date_of_birth IS DISTINCT FROM k.current_birth
             OR k.emergency_contact IS DISTINCT FROM k.current_contact
             OR k.email IS DISTINCT FROM k.current_email
+            OR k.enrolled_on IS DISTINCT FROM k.current_enrolled_on
+            OR k.left_on IS DISTINCT FROM k.current_left_on
         ) THEN 1 ELSE 0 END AS corrected
     FROM known AS k
 )
@@ -135,19 +142,23 @@ SELECT
     || CASE WHEN homeroom IS DISTINCT FROM current_homeroom THEN 'homeroom ' || COALESCE(CAST(current_homeroom AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN emergency_contact IS DISTINCT FROM current_contact THEN 'contact ' || COALESCE(CAST(current_contact AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN email IS DISTINCT FROM current_email THEN 'email ' || COALESCE(CAST(current_email AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN enrolled_on IS DISTINCT FROM current_enrolled_on THEN 'enrolled ' || COALESCE(CAST(current_enrolled_on AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN left_on IS DISTINCT FROM current_left_on THEN 'left ' || COALESCE(CAST(current_left_on AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN school_key <> current_school THEN 'school ' || (SELECT h.school_id FROM dim_schools AS h WHERE h.school_key = incoming.current_school) ELSE '' END, CASE WHEN full_name IS DISTINCT FROM current_name THEN 'name ' || COALESCE(CAST(full_name AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN date_of_birth IS DISTINCT FROM current_birth THEN 'born ' || COALESCE(CAST(date_of_birth AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN grade_level IS DISTINCT FROM current_grade THEN 'grade ' || COALESCE(CAST(grade_level AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN homeroom IS DISTINCT FROM current_homeroom THEN 'homeroom ' || COALESCE(CAST(homeroom AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN emergency_contact IS DISTINCT FROM current_contact THEN 'contact ' || COALESCE(CAST(emergency_contact AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN email IS DISTINCT FROM current_email THEN 'email ' || COALESCE(CAST(email AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN enrolled_on IS DISTINCT FROM current_enrolled_on THEN 'enrolled ' || COALESCE(CAST(enrolled_on AS TEXT), 'none') || '; ' ELSE '' END
+    || CASE WHEN left_on IS DISTINCT FROM current_left_on THEN 'left ' || COALESCE(CAST(left_on AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN school_key <> current_school THEN 'school ' || (SELECT h.school_id FROM dim_schools AS h WHERE h.school_key = incoming.school_key) ELSE '' END
 FROM incoming
 WHERE outcome = 'updated';
 
 UPDATE dim_students SET
     full_name = i.full_name, date_of_birth = i.date_of_birth,
-    emergency_contact = i.emergency_contact, email = i.email,
+    emergency_contact = i.emergency_contact, email = i.email, enrolled_on = i.enrolled_on, left_on = i.left_on,
     file_id = CASE WHEN dim_students.is_current = 1 THEN i.file_id ELSE dim_students.file_id END,
     line_no = CASE WHEN dim_students.is_current = 1 THEN i.line_no ELSE dim_students.line_no END
 FROM incoming AS i
@@ -167,14 +178,22 @@ WHERE i.outcome = 'updated' AND i.opens_version = 1
 
 INSERT INTO dim_students (
     student_key, student_durable_key, student_id, full_name, date_of_birth, grade_level, grade_sort_order, school_key,
-    homeroom, emergency_contact, email, valid_from, valid_to, is_current, file_id, line_no
+    homeroom, emergency_contact, email, enrolled_on, left_on, valid_from, valid_to, is_current, file_id, line_no
 )
 SELECT
     (SELECT COALESCE(MAX(student_key), 0) FROM dim_students) + ROW_NUMBER() OVER (ORDER BY i.student_durable_key),
     i.student_durable_key, i.student_id, i.full_name, i.date_of_birth, i.grade_level, i.grade_sort_order, i.school_key,
-    i.homeroom, i.emergency_contact, i.email, i.effective_on, '9999-12-31', 1, i.file_id, i.line_no
+    i.homeroom, i.emergency_contact, i.email, i.enrolled_on, i.left_on, i.effective_on, '9999-12-31', 1, i.file_id, i.line_no
 FROM incoming AS i
 WHERE i.opens_version = 1;
+
+INSERT INTO touched_student_month (student_durable_key, month_key, feed)
+SELECT m.student_durable_key, m.month_key, 'attendance'
+FROM incoming AS i
+JOIN student_attendance_month AS m ON m.student_durable_key = i.student_durable_key
+WHERE i.standing = 'new' OR i.school_key IS DISTINCT FROM i.current_school
+   OR i.enrolled_on IS DISTINCT FROM i.current_enrolled_on OR i.left_on IS DISTINCT FROM i.current_left_on
+ON CONFLICT DO NOTHING;
 
 UPDATE student_identity SET confirmed_on_key = i.slice_date_key
 FROM incoming AS i

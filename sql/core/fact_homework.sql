@@ -14,6 +14,7 @@ CREATE TABLE fact_homework (
     confirmed_file_id   {integer} NOT NULL, -- The newest file that said so.
     PRIMARY KEY (student_durable_key, due_date_key, subject_key, assignment)
 ) {keyed};
+CREATE INDEX fact_homework_by_due_date ON fact_homework (due_date_key);
 
 -- name: row_count
 SELECT

@@ -81,19 +81,20 @@ UPDATE dim_students SET student_durable_key = r.to_key
 FROM rekey AS r
 WHERE dim_students.student_durable_key = r.from_key;
 
-INSERT INTO touched_student_month (student_durable_key, month_key, feed)
-SELECT DISTINCT m.student_durable_key, m.month_key, 'attendance'
-FROM student_month AS m
-JOIN rekey AS r ON m.student_durable_key IN (r.from_key, r.to_key)
-WHERE 1 = 1
-ON CONFLICT DO NOTHING;
+CREATE TEMP TABLE known_month AS
+SELECT student_durable_key, month_key, 'attendance' AS feed FROM student_attendance_month
+WHERE student_durable_key IN (SELECT from_key FROM rekey UNION SELECT to_key FROM rekey)
+UNION
+SELECT student_durable_key, month_key, 'homework' FROM student_month
+WHERE student_durable_key IN (SELECT from_key FROM rekey UNION SELECT to_key FROM rekey);
 
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
-SELECT DISTINCT r.to_key, m.month_key, 'attendance'
-FROM student_month AS m
-JOIN rekey AS r ON m.student_durable_key = r.from_key
-WHERE 1 = 1
+SELECT student_durable_key, month_key, feed FROM known_month
+UNION
+SELECT r.to_key, m.month_key, m.feed FROM known_month AS m JOIN rekey AS r ON r.from_key = m.student_durable_key
 ON CONFLICT DO NOTHING;
+
+DROP TABLE known_month;
 
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT from_key, 0, 'performance' FROM rekey

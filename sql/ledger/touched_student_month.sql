@@ -1,4 +1,4 @@
--- Which months of which students changed and are not yet in student_month and student_course.
+-- Which months of which students changed and are not yet in student_attendance_month, student_month and student_course.
 
 -- name: schema
 CREATE TABLE touched_student_month (

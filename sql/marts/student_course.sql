@@ -8,6 +8,8 @@ CREATE TABLE student_course (
     is_core             {integer} NOT NULL, -- 1 if failing it counts as a course failure.
     scores              {integer} NOT NULL, -- Scores that count.
     score_bp_sum        {integer} NOT NULL, -- Their sum in basis points (10000 = 100 %). [sensitive]
+    last_scores         {integer} NOT NULL, -- Of these, on the last day with one; 0 when undated.
+    last_score_bp_sum   {integer} NOT NULL, -- The sum of these, in basis points. [sensitive]
     scores_flagged      {integer} NOT NULL, -- Scores left out because they cannot be true or are missing.
     homework_values     {integer} NOT NULL, -- Homework completions that count.
     homework_bp_sum     {integer} NOT NULL, -- Their sum in basis points. [sensitive]
@@ -21,21 +23,35 @@ SELECT DISTINCT student_durable_key FROM touched_student_month WHERE feed = 'per
 DELETE FROM student_course WHERE student_durable_key IN (SELECT student_durable_key FROM touched);
 
 INSERT INTO student_course (
-    student_durable_key, school_year, subject, is_core, scores, score_bp_sum, scores_flagged, homework_values,
-    homework_bp_sum
+    student_durable_key, school_year, subject, is_core, scores, score_bp_sum, last_scores, last_score_bp_sum,
+    scores_flagged, homework_values, homework_bp_sum
 )
-SELECT
-    t.student_durable_key, d.school_year, s.subject, MAX(s.is_core), COUNT(f.percent_bp),
-    COALESCE(SUM(f.percent_bp), 0), COUNT(*) - COUNT(f.percent_bp), COUNT(f.homework_bp),
-    COALESCE(SUM(f.homework_bp), 0)
-FROM touched AS t
-CROSS JOIN fact_performance AS f
-CROSS JOIN dim_subjects AS s
-CROSS JOIN dim_dates AS d
-WHERE f.student_durable_key = t.student_durable_key
-  AND s.subject_key = f.subject_key AND d.date_key = f.date_key
-GROUP BY t.student_durable_key, d.school_year, s.subject;
+{rows};
 
 DELETE FROM touched_student_month WHERE feed = 'performance';
 
 DROP TABLE touched;
+
+-- name: rows
+SELECT
+    r.student_durable_key, r.school_year, r.subject, MAX(r.is_core) AS is_core, COUNT(r.percent_bp) AS scores,
+    COALESCE(SUM(r.percent_bp), 0) AS score_bp_sum,
+    COUNT(CASE WHEN r.date_key = r.last_key THEN r.percent_bp END) AS last_scores,
+    COALESCE(SUM(CASE WHEN r.date_key = r.last_key THEN r.percent_bp END), 0) AS last_score_bp_sum,
+    COUNT(*) - COUNT(r.percent_bp) AS scores_flagged, COUNT(r.homework_bp) AS homework_values,
+    COALESCE(SUM(r.homework_bp), 0) AS homework_bp_sum
+FROM (
+    SELECT
+        t.student_durable_key, d.school_year, s.subject, s.is_core, f.date_key, f.percent_bp, f.homework_bp,
+        MAX(CASE WHEN f.percent_bp IS NOT NULL AND f.date_key > 0 THEN f.date_key END) OVER (
+            PARTITION BY t.student_durable_key, d.school_year, s.subject
+        ) AS last_key
+    FROM (SELECT DISTINCT student_durable_key FROM touched) AS t
+    CROSS JOIN fact_performance AS f
+    CROSS JOIN dim_subjects AS s
+    CROSS JOIN dim_dates AS d
+    WHERE f.student_durable_key = t.student_durable_key
+      AND f.date_key <= (SELECT o.as_of_date_key FROM v_as_of AS o)
+      AND s.subject_key = f.subject_key AND d.date_key = f.date_key
+) AS r
+GROUP BY r.student_durable_key, r.school_year, r.subject

@@ -1,4 +1,5 @@
--- Every change of a student's risk tier: when it was noticed, from what to what, why, and the file and line behind it.
+-- Every change of a student's risk tier: when it was noticed, from what to what, why, the file and line behind it, and
+-- what the risk monitor said then, under which rules.
 -- The last row of a student (is_current) is the tier of today. A student who is no longer enrolled has no tier.
 
 -- name: schema
@@ -10,8 +11,14 @@ CREATE TABLE student_risk_tier (
     risk_tier           {text}, -- The tier since; missing when no longer enrolled. [sensitive]
     risk_score          {integer} NOT NULL, -- The score since. [sensitive]
     reasons             {text} NOT NULL, -- All reasons in words. [sensitive]
+    attendance_rate     {real}, -- As the risk monitor said then, percent 0-100. [sensitive]
+    days_absent         {real}, -- As the risk monitor said then. [sensitive]
+    courses_failing     {integer}, -- As the risk monitor said then. [sensitive]
+    average_score       {real}, -- As the risk monitor said then, percent 0-100. [sensitive]
+    data_coverage       {real}, -- As the risk monitor said then, percent 0-100.
     as_of_date_key      {integer} NOT NULL, -- The day that the risk monitor looked from, yyyymmdd.
     rule_set            {text} NOT NULL, -- The rules that were applied.
+    rules_version       {integer} NOT NULL, -- Their version: the rows are in risk_rule_history.
     cause               {text} NOT NULL, -- data (a line about the student), rules, or time (days went by).
     file_id             {integer}, -- The file that changed something about the student; missing unless the cause is data.
     line_no             {integer}, -- Its last line that did; 0 when it was the lack of a line.
@@ -27,8 +34,14 @@ CREATE TEMP TABLE moved AS
 SELECT
     COALESCE(n.student_durable_key, b.student_durable_key) AS student_durable_key,
     COALESCE(b.change_no, 0) + 1 AS change_no, b.risk_tier AS tier_before, n.risk_tier,
-    COALESCE(n.risk_score, 0) AS risk_score, COALESCE(n.reasons, '') AS reasons
-FROM (SELECT student_durable_key, risk_tier, risk_score, reasons FROM v_student_risk_monitor) AS n
+    COALESCE(n.risk_score, 0) AS risk_score, COALESCE(n.reasons, '') AS reasons, n.attendance_rate, n.days_absent,
+    n.courses_failing, n.average_score, n.data_coverage
+FROM (
+    SELECT
+        student_durable_key, risk_tier, risk_score, reasons, attendance_rate, days_absent, courses_failing, average_score,
+        data_coverage
+    FROM v_student_risk_monitor
+) AS n
 FULL JOIN (
     SELECT student_durable_key, change_no, risk_tier FROM student_risk_tier WHERE is_current = 1
 ) AS b ON b.student_durable_key = n.student_durable_key
@@ -38,12 +51,13 @@ UPDATE student_risk_tier SET is_current = 0
 WHERE is_current = 1 AND student_durable_key IN (SELECT student_durable_key FROM moved);
 
 INSERT INTO student_risk_tier (
-    student_durable_key, change_no, is_current, tier_before, risk_tier, risk_score, reasons, as_of_date_key, rule_set,
-    cause, file_id, line_no
+    student_durable_key, change_no, is_current, tier_before, risk_tier, risk_score, reasons, attendance_rate, days_absent,
+    courses_failing, average_score, data_coverage, as_of_date_key, rule_set, rules_version, cause, file_id, line_no
 )
 SELECT
-    m.student_durable_key, m.change_no, 1, m.tier_before, m.risk_tier, m.risk_score, m.reasons, o.as_of_date_key,
-    o.rule_set,
+    m.student_durable_key, m.change_no, 1, m.tier_before, m.risk_tier, m.risk_score, m.reasons, m.attendance_rate,
+    m.days_absent, m.courses_failing, m.average_score, m.data_coverage, o.as_of_date_key, o.rule_set,
+    (SELECT COALESCE(MAX(v.version_no), 0) FROM risk_rule_history AS v),
     CASE WHEN t.file_id IS NOT NULL THEN 'data'
         WHEN (SELECT s.value FROM setting AS s WHERE s.name = 'rules_of_tiers')
             IS DISTINCT FROM (SELECT s.value FROM setting AS s WHERE s.name = 'rules_now') THEN 'rules'

@@ -17,7 +17,14 @@ SELECT
         CAST(100 * (2520 * m.days_recorded - m.absent_parts) AS DOUBLE PRECISION) / (2520 * m.days_recorded)
     END AS attendance_rate, -- real: Days present of days recorded, percent 0-100. [sensitive]
     CASE WHEN m.days_recorded > 0 AND 10 * m.absent_parts >= 2520 * m.days_recorded THEN 1 ELSE 0 END AS is_chronically_absent -- integer: 1 if 10 % or more was missed (Attendance Works). [sensitive]
-FROM student_month AS m
+FROM (
+    SELECT
+        student_durable_key, school_year, month_key, SUM(days_recorded) AS days_recorded,
+        SUM(absent_parts) AS absent_parts, SUM(excused_parts) AS excused_parts, SUM(days_late) AS days_late,
+        SUM(days_unmapped) AS days_unmapped
+    FROM student_attendance_month
+    GROUP BY student_durable_key, school_year, month_key
+) AS m
 JOIN dim_students AS s ON s.student_durable_key = m.student_durable_key AND s.is_current = 1
 JOIN dim_schools AS h ON h.school_key = s.school_key
 WHERE m.days_recorded + m.days_unmapped > 0;

@@ -1,21 +1,44 @@
--- Whose risk tier moved, from what to what and why, with the line behind it: the newest first.
+-- Whose risk tier is another than a week ago: the list to look at on Monday, those who got worse first. A week counts from
+-- the day that the risk monitor looks from. Every change, however old: v_risk_changes.
 
 -- name: schema
 CREATE VIEW v_risk_movers AS
+WITH ranked AS (
+    SELECT
+        t.*,
+        ROW_NUMBER() OVER (
+            PARTITION BY t.student_durable_key, CASE WHEN d.day_number > o.day_number - 7 THEN 1 ELSE 0 END
+            ORDER BY t.change_no DESC
+        ) AS newest_of_its_time,
+        CASE WHEN d.day_number > o.day_number - 7 THEN 1 ELSE 0 END AS is_this_week
+    FROM student_risk_tier AS t
+    CROSS JOIN v_as_of AS o
+    LEFT JOIN dim_dates AS d ON d.date_key = t.as_of_date_key
+)
 SELECT
     i.student_id AS student_id, -- text: The student's id. [sensitive]
-    t.tier_before AS tier_before, -- text: The tier before. [sensitive]
-    t.risk_tier AS risk_tier, -- text: The tier since; missing when no longer enrolled. [sensitive]
-    t.reasons AS reasons, -- text: All reasons in words. [sensitive]
-    d.full_date AS as_of_date, -- date: The day that the risk monitor looked from.
-    t.cause AS cause, -- text: data (a line about the student), rules, or time (days went by).
+    b.risk_tier AS tier_before, -- text: The tier a week ago. [sensitive]
+    n.risk_tier AS risk_tier, -- text: The tier now; missing when no longer enrolled. [sensitive]
+    CASE
+        WHEN n.risk_tier IS NULL THEN 'LEFT'
+        WHEN CASE n.risk_tier WHEN 'HIGH' THEN 3 WHEN 'MODERATE' THEN 2 WHEN 'WATCH' THEN 1 ELSE 0 END
+            > CASE b.risk_tier WHEN 'HIGH' THEN 3 WHEN 'MODERATE' THEN 2 WHEN 'WATCH' THEN 1 ELSE 0 END THEN 'WORSE'
+        WHEN CASE n.risk_tier WHEN 'HIGH' THEN 3 WHEN 'MODERATE' THEN 2 WHEN 'WATCH' THEN 1 ELSE 0 END
+            < CASE b.risk_tier WHEN 'HIGH' THEN 3 WHEN 'MODERATE' THEN 2 WHEN 'WATCH' THEN 1 ELSE 0 END THEN 'BETTER'
+        ELSE 'DATA'
+    END AS direction, -- text: WORSE, BETTER, LEFT, or DATA (between ON_TRACK and INSUFFICIENT_DATA). [sensitive]
+    n.reasons AS reasons, -- text: All reasons in words. [sensitive]
+    b.reasons AS reasons_before, -- text: All reasons of a week ago. [sensitive]
+    d.full_date AS since, -- date: The day from which the tier of now was seen.
+    n.cause AS cause, -- text: data (a line about the student), rules, or time (days went by).
     f.first_name AS file_name, -- text: The file that changed something about the student. [sensitive]
-    t.line_no AS line_no, -- integer: Its last line that did; 0 when it was the lack of a line.
-    t.file_id AS file_id, -- integer: The file (ingest_file).
-    t.student_durable_key AS student_durable_key, -- integer: The student, for joining facts.
-    t.change_no AS change_no -- integer: Number of the change, for this student.
-FROM student_risk_tier AS t
-JOIN student_identity AS i ON i.student_durable_key = t.student_durable_key
-LEFT JOIN dim_dates AS d ON d.date_key = t.as_of_date_key
-LEFT JOIN ingest_file AS f ON f.file_id = t.file_id
-WHERE t.tier_before IS NOT NULL;
+    n.line_no AS line_no, -- integer: Its last line that did; 0 when it was the lack of a line.
+    n.file_id AS file_id, -- integer: The file (ingest_file).
+    n.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
+FROM ranked AS n
+JOIN ranked AS b ON b.student_durable_key = n.student_durable_key AND b.is_this_week = 0 AND b.newest_of_its_time = 1
+JOIN student_identity AS i ON i.student_durable_key = n.student_durable_key
+LEFT JOIN dim_dates AS d ON d.date_key = n.as_of_date_key
+LEFT JOIN ingest_file AS f ON f.file_id = n.file_id
+WHERE n.is_this_week = 1 AND n.newest_of_its_time = 1 AND n.risk_tier IS DISTINCT FROM b.risk_tier
+  AND b.risk_tier IS NOT NULL;

@@ -12,6 +12,7 @@ SELECT
     r.homeroom AS homeroom, -- text: Homeroom. [sensitive]
     s.emergency_contact AS emergency_contact, -- text: Emergency contact. [pii]
     s.email AS email, -- text: E-mail address. [pii]
+    s.enrolled_on AS enrolled_on, -- date: First day of enrolment, where given.
     s.valid_from AS in_grade_since, -- date: First day of the current version of the student.
     (SELECT COUNT(*) FROM dim_students AS v WHERE v.student_durable_key = r.student_durable_key) AS versions, -- integer: How many versions of the student are known.
     r.risk_tier AS risk_tier, -- text: As in v_student_risk_monitor. [sensitive]
@@ -20,12 +21,14 @@ SELECT
     r.attendance_rate AS attendance_rate, -- real: Percent 0-100, this school year. [sensitive]
     r.days_recorded AS days_recorded, -- integer: Days with attendance, this school year.
     r.days_absent AS days_absent, -- real: Days missed, this school year. [sensitive]
+    r.chronic_absence_tier AS chronic_absence_tier, -- text: As in v_student_risk_monitor. [sensitive]
+    r.days_absent_in_a_row AS days_absent_in_a_row, -- integer: Whole school days missed up to the last one recorded. [sensitive]
     (
-        SELECT CAST(SUM(m.excused_parts) AS DOUBLE PRECISION) / 2520 FROM student_month AS m
+        SELECT CAST(SUM(m.excused_parts) AS DOUBLE PRECISION) / 2520 FROM student_attendance_month AS m
         WHERE m.student_durable_key = r.student_durable_key AND m.school_year = o.school_year
     ) AS days_excused, -- real: Of these, excused. [sensitive]
     (
-        SELECT SUM(m.days_late) FROM student_month AS m
+        SELECT SUM(m.days_late) FROM student_attendance_month AS m
         WHERE m.student_durable_key = r.student_durable_key AND m.school_year = o.school_year
     ) AS days_late, -- integer: Days with a late arrival. [sensitive]
     r.average_score AS average_score, -- real: Percent 0-100, this school year and undated. [sensitive]
@@ -42,7 +45,11 @@ SELECT
         SELECT COALESCE(SUM(c.scores_flagged), 0) FROM student_course AS c
         WHERE c.student_durable_key = r.student_durable_key AND c.school_year IN (o.school_year, 0)
     ) AS scores_flagged, -- integer: Scores that cannot be true or are missing, left out of all averages.
-    r.homework_rate AS homework_rate, -- real: Percent 0-100 handed in. [sensitive]
+    (
+        SELECT CAST(100 * SUM(m.homework_done) AS DOUBLE PRECISION) / NULLIF(SUM(m.homework_done + m.homework_missing), 0)
+        FROM student_month AS m
+        WHERE m.student_durable_key = r.student_durable_key AND m.school_year = o.school_year
+    ) AS homework_rate, -- real: Assignments handed in of those due, this school year, percent 0-100. [sensitive]
     (
         SELECT SUM(m.homework_missing) FROM student_month AS m
         WHERE m.student_durable_key = r.student_durable_key AND m.school_year = o.school_year

@@ -17,7 +17,7 @@ INSERT INTO row_change (
     said_before, said_after
 )
 SELECT
-    '{table}', w.to_key, w.{day}, 'withdrawn', w.change_file_id, w.change_line_no, t.file_id, t.line_no,
+    '{table}', w.to_key, t.{day}, 'withdrawn', w.change_file_id, w.change_line_no, t.file_id, t.line_no,
     {said_before}, NULL
 FROM twofold AS w
 JOIN {table} AS t ON t.student_durable_key = w.loser AND {same_as_twofold};

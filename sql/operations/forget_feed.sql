@@ -6,6 +6,8 @@ DELETE FROM {table};
 
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT student_durable_key, month_key, '{feed}' FROM student_month WHERE '{feed}' <> 'performance'
+UNION
+SELECT student_durable_key, month_key, '{feed}' FROM student_attendance_month WHERE '{feed}' = 'attendance'
 ON CONFLICT DO NOTHING;
 
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)

@@ -2,13 +2,15 @@
 
 -- name: everything
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
-SELECT student_durable_key, month_key, 'attendance' FROM student_month
+SELECT student_durable_key, month_key, 'attendance' FROM student_attendance_month
 UNION
 SELECT student_durable_key, date_key / 100, 'attendance' FROM fact_attendance
 UNION
-SELECT student_durable_key, due_date_key / 100, 'attendance' FROM fact_homework
+SELECT student_durable_key, month_key, 'homework' FROM student_month
 UNION
-SELECT student_durable_key, date_key / 100, 'attendance' FROM fact_communication
+SELECT student_durable_key, due_date_key / 100, 'homework' FROM fact_homework
+UNION
+SELECT student_durable_key, date_key / 100, 'communication' FROM fact_communication
 UNION
 SELECT student_durable_key, 0, 'performance' FROM student_course
 UNION

@@ -18,7 +18,7 @@ from student360.assets.common import (
     table_metadata,
     upstream,
 )
-from student360.checks import load_check_specs, load_checks
+from student360.checks import load_check_specs, load_checks, rules_check_specs, rules_checks
 from student360.contracts import Contract, contracts
 from student360.loading.merge import merge_feed
 from student360.loading.receive import archive_finished
@@ -43,7 +43,7 @@ def sql_asset(script: Script) -> AssetsDefinition:
         kinds={"sql", engine_kind(), "view" if script.is_view else "table"},
         tags=privacy_tags(script),
         metadata=table_metadata(script.name),
-        check_specs=load_check_specs(contract) if contract else [],
+        check_specs=load_check_specs(contract) if contract else rules_check_specs(script),
     )
     def _sql(context: AssetExecutionContext, warehouse: Warehouse) -> MaterializeResult:
         settings = load_settings()
@@ -55,6 +55,7 @@ def sql_asset(script: Script) -> AssetsDefinition:
             checks = load_checks(warehouse, contract)
         else:
             metadata |= merge_rules(warehouse, script, settings)
+            checks = rules_checks(warehouse, script)
         with warehouse.reading() as tx:
             figures = _figures(tx, script)
             version = _data_version(tx, script, contract, settings)
@@ -94,4 +95,5 @@ def _figures(tx: Transaction, script: Script) -> dict[str, Any]:
         tiers = tx.query(f"SELECT risk_tier, COUNT(*) AS students FROM {script.name} GROUP BY risk_tier")
         figures = {row["risk_tier"].lower(): row["students"] for row in tiers}
         return {"dagster/row_count": sum(figures.values()), **figures}
-    return {"dagster/row_count": int(tx.value(script.row_count_query))}
+    rows = tx.value(script.row_count_query)
+    return {} if rows is None else {"dagster/row_count": int(rows)}

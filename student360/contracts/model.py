@@ -109,6 +109,7 @@ class Contract:
     derive: pure function over an accepted chunk, adds the `derived` columns, computed from the others.
     fresh_within_days: after so many days without a file the freshness check fails.
     load_mode: what its files say about rows that they do not hold; STUDENT360_LOAD_MODE_<FEED> sets another.
+    optional: nobody waits for it: no file at all is no warning.
     """
 
     feed: str
@@ -122,6 +123,7 @@ class Contract:
     derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     fresh_within_days: int = 7
     load_mode: LoadMode = LoadMode.DELTA
+    optional: bool = False
 
     @property
     def raw_asset(self) -> str:

@@ -68,6 +68,22 @@ CONTRACT = Contract(
             privacy=Privacy.PII,
         ),
         Column(
+            "enrolled_on",
+            Kind.DATE,
+            "First day of enrolment.",
+            aliases=("enrollment_date", "enrolment_date", "entry_date", "start_date"),
+            required=False,
+            nullable=True,
+        ),
+        Column(
+            "left_on",
+            Kind.DATE,
+            "First day no longer enrolled.",
+            aliases=("exit_date", "withdrawal_date", "leave_date", "end_date"),
+            required=False,
+            nullable=True,
+        ),
+        Column(
             "effective_date",
             Kind.DAY,
             "The day from which the row is true; the file's effective date where it is missing.",

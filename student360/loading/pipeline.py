@@ -54,6 +54,7 @@ def core_in_order() -> list[Script]:
 
 
 def marts_in_order() -> list[Script]:
-    """What is computed from facts, then the tiers that are computed from that."""
+    """From which day, then what is computed from facts, then the tiers that are computed from that."""
     marts = [script for script in scripts().values() if script.layer == "marts"]
-    return sorted(marts, key=lambda script: script.name == "student_risk_tier")
+    places = {"v_as_of": 0, "student_risk_tier": 2}
+    return sorted(marts, key=lambda script: places.get(script.name, 1))

@@ -97,7 +97,7 @@ class PostgresEngine:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.schema = schema_of(url)
+        self.schema = self.home = schema_of(url)
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema):
             raise WarehouseError("STUDENT360_WAREHOUSE_SCHEMA must be lower-case letters, digits and _")
 

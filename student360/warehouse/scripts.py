@@ -79,14 +79,24 @@ class Script:
     @property
     def is_rules_alone(self) -> bool:
         """Whether its merge reads nothing but its reference file: no staged rows, facts or marts."""
-        return not re.search(r"\b(stg_|fact_|v_|touched_)", _code(self.sections.get("merge", "")))
+        return not re.search(r"\b(stg_|fact_|v_)|FROM touched_", _code(self.sections.get("merge", "")))
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether its merge reads a reference file."""
+        return bool(re.search(r"\bFROM reference\b", _code(self.sections.get("merge", ""))))
 
     def statements(self, section: str, fragments: Mapping[str, str]) -> list[str]:
         """The statements of a section with the engine's fragments put in; empty if there is no such section."""
-        text = self.sections.get(section, "")
+        text = self.sections.get(section, "").replace("{rows}", self.rows)
         for name, fragment in fragments.items():
             text = text.replace(f"{{{name}}}", fragment)
         return [part.strip() for part in STATEMENT_END.split(text) if _code(part)]
+
+    @property
+    def rows(self) -> str:
+        """The query that gives the rows of a table of the marts for the students and months in `touched`."""
+        return self.sections.get("rows", "").strip()
 
     @property
     def row_count_query(self) -> str:
@@ -170,7 +180,7 @@ def scripts() -> dict[str, Script]:
     found = {
         path.stem: Script(path.stem, path.parent.name, path.read_text(encoding="utf-8"))
         for path in sorted(SQL.glob("*/*.sql"))
-        if path.parent.name in ("ledger", "core", "marts", "spark")
+        if path.parent.name in ("ledger", "core", "marts", "spark", "analysis")
     }
     found |= {script.name: script for script in map(staging_script, contracts().values())}
     found["v_changes"] = changes_script(found)

@@ -41,6 +41,7 @@ class SqliteEngine:
     """One SQLite file, in WAL mode, private to its owner."""
 
     name = "sqlite"
+    home = "main"
     fragments: Mapping[str, str] = FRAGMENTS
     arrow_types: Mapping[str, pa.DataType] = ARROW_TYPES
     typing_rows = 1

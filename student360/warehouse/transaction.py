@@ -34,6 +34,7 @@ class Engine(Protocol):
     """What a database must be able to do to be a warehouse."""
 
     name: str
+    home: str
     fragments: Mapping[str, str]
     arrow_types: Mapping[str, pa.DataType]
     typing_rows: int

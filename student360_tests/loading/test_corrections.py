@@ -22,8 +22,8 @@ def week(*leave_out: str, status: str = "Absent") -> str:
 
 def days_of(house: House, student: str = "S1") -> float:
     rows = house.warehouse.frame(
-        "SELECT COALESCE(SUM(m.absent_parts), 0) / 2520 AS days FROM student_month AS m JOIN student_identity AS i"
-        " ON i.student_durable_key = m.student_durable_key WHERE i.student_id = ?",
+        "SELECT COALESCE(SUM(m.absent_parts), 0) / 2520 AS days FROM student_attendance_month AS m"
+        " JOIN student_identity AS i ON i.student_durable_key = m.student_durable_key WHERE i.student_id = ?",
         (student,),
     )
     return float(rows["days"][0])
@@ -182,7 +182,7 @@ def test_who_moved_to_another_tier_is_told_with_the_line_behind_it(house: House,
     load({"students_2025-09-01.csv": STUDENTS, "attendance_2025-10-31.csv": good})
     load({"attendance_2025-11-30.csv": HEADER + "".join(f"S1,2025-11-{day:02},Absent\n" for day in range(1, 11))})
     moved = house.warehouse.frame(
-        "SELECT student_id, tier_before, risk_tier, cause, file_name, line_no FROM v_risk_movers"
+        "SELECT student_id, tier_before, risk_tier, cause, file_name, line_no FROM v_risk_changes"
     )
     assert moved.to_numpy().tolist() == [["S1", "ON_TRACK", "HIGH", "data", "attendance_2025-11-30.csv", 11]] or (
         moved["risk_tier"].to_list() == ["HIGH"]

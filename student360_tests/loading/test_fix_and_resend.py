@@ -191,10 +191,10 @@ DAMAGE = {
     "10 read, 12 found": "UPDATE ingest_file SET rows_loaded = rows_loaded + 2 WHERE feed = 'attendance'",
     "1 counted, 0 listed": "UPDATE ingest_file SET rows_rejected = 1, rows_read = 11 WHERE feed = 'attendance'",
     "5 counted, 0 in staging": "UPDATE ingest_file SET rows_waiting = 5, rows_read = 15 WHERE feed = 'attendance'",
-    "student_month: 4 rows differ": "UPDATE student_month SET absent_parts = absent_parts + 1",
+    "student_attendance_month: 4 rows differ": "UPDATE student_attendance_month SET absent_parts = absent_parts + 1",
     "versions that overlap": "INSERT INTO dim_students SELECT 99, student_durable_key, student_id, full_name,"
-    " date_of_birth, grade_level, grade_sort_order, school_key, homeroom, emergency_contact, email, valid_from,"
-    " valid_to, 0, file_id, line_no FROM dim_students WHERE student_id = 'S1'",
+    " date_of_birth, grade_level, grade_sort_order, school_key, homeroom, emergency_contact, email, NULL, NULL,"
+    " valid_from, valid_to, 0, file_id, line_no FROM dim_students WHERE student_id = 'S1'",
     "students: run the ingest job": "UPDATE student_risk_tier SET risk_tier = 'ON_TRACK' WHERE is_current = 1",
 }
 
@@ -221,7 +221,7 @@ def test_a_warehouse_that_was_lost_is_rebuilt_from_the_archive(house: House, loa
         for statement in (
             "DELETE FROM fact_attendance",
             "DELETE FROM student_risk_tier",
-            "DELETE FROM student_month",
+            "DELETE FROM student_attendance_month",
             "DELETE FROM data_extent",
             "DELETE FROM file_drop WHERE file_id = 2",
             "DELETE FROM stg_attendance",

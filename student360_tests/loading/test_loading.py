@@ -64,7 +64,7 @@ def test_rows_wait_for_their_student_and_are_merged_when_it_comes(house: House, 
     load({"students_2026-01-06.csv": STUDENTS + "S3,Chidi Diaz,2012-01-01,Grade 5,,SCH-1,5-A\n"})
     assert ledger(house)["attendance_2026-01-05.csv"] == (3, 3, 0, 0, 0, 0)
     assert house.warehouse.row_count("fact_attendance") == 3
-    assert house.warehouse.frame("SELECT SUM(days_recorded) AS days FROM student_month")["days"][0] == 3
+    assert house.warehouse.frame("SELECT SUM(days_recorded) AS days FROM student_attendance_month")["days"][0] == 3
 
 
 @pytest.mark.fault("F23")

@@ -130,5 +130,5 @@ def test_settings_are_checked_and_name_the_variable(tmp_path: Path) -> None:
         load_settings({"STUDENT360_SETTLE_SECONDS": "soon"})
     with pytest.raises(ValueError, match="STUDENT360_DATE_ORDER_HOMEWORK"):
         load_settings({"STUDENT360_DATE_ORDER_HOMEWORK": "american"})
-    with pytest.raises(ValueError, match="STUDENT360_AS_OF_DATE"):
-        load_settings({"STUDENT360_AS_OF_DATE": "1 May"})
+    with pytest.raises(ValueError, match="STUDENT360_DAY_RULE must be share, half or any"):
+        load_settings({"STUDENT360_DAY_RULE": "most"})

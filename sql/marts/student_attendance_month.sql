@@ -1,0 +1,184 @@
+-- Attendance of each student per month and school. Kept up to date for the students and months that a load touched, so
+-- that the risk monitor never reads the facts. A day counts once, whatever the number of its periods, and for one school.
+-- Days are counted in parts of 2520 a day, the least number that 1 to 10 periods divide without rest, so that limits are
+-- compared in integers. STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
+-- without a row means, data/reference/dim_dates.csv when there is no school.
+
+-- name: schema
+CREATE TABLE student_attendance_month (
+    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    school_year         {integer} NOT NULL, -- School year, named by the year it ends in.
+    month_key           {integer} NOT NULL, -- Month as yyyymm.
+    school_key          {integer} NOT NULL REFERENCES dim_schools (school_key), -- The school that took attendance; else that of enrolment on the day.
+    first_date_key      {integer} NOT NULL, -- First day of these, yyyymmdd.
+    days_recorded       {integer} NOT NULL, -- Days with attendance that could be understood.
+    absent_parts        {integer} NOT NULL, -- Days missed, in parts of 2520 a day. [sensitive]
+    excused_parts       {integer} NOT NULL, -- Of these, excused. [sensitive]
+    days_late           {integer} NOT NULL, -- Days with a late arrival. [sensitive]
+    days_unmapped       {integer} NOT NULL, -- Days whose only codes nobody has explained: they lower coverage, not the rate.
+    day_marks           {text} NOT NULL, -- A sign for each day recorded, in order: P present, H missed in part, A missed. [sensitive]
+    absent_so_far       {text} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
+    PRIMARY KEY (student_durable_key, school_year, month_key, school_key)
+) {keyed};
+
+-- name: merge
+INSERT INTO touched_student_month (student_durable_key, month_key, feed)
+SELECT s.student_durable_key, m.month_key, 'attendance'
+FROM dim_students AS s
+CROSS JOIN (
+    SELECT
+        d.month_key,
+        MAX(CASE WHEN (d.date_key > u.presumed_until) <> (d.date_key > e.last_date_key) THEN 1 ELSE 0 END) AS has_moved
+    FROM (
+        SELECT COALESCE((SELECT CAST(p.value AS INTEGER) FROM setting AS p WHERE p.name = 'presumed_until'), 0) AS presumed_until
+    ) AS u
+    JOIN data_extent AS e ON e.feed = 'attendance'
+    JOIN dim_dates AS l ON l.date_key = e.last_date_key
+    JOIN dim_dates AS d ON d.school_year = l.school_year AND d.date_key >= e.first_date_key
+        AND (d.date_key <= e.last_date_key OR d.date_key <= u.presumed_until)
+    GROUP BY d.month_key
+) AS m
+WHERE s.is_current = 1
+  AND EXISTS (SELECT 1 FROM setting AS p WHERE p.name = 'attendance_sent' AND p.value = 'absences_only')
+  AND (m.has_moved = 1 OR NOT EXISTS (
+      SELECT 1 FROM student_attendance_month AS k
+      WHERE k.student_durable_key = s.student_durable_key AND k.month_key = m.month_key
+  ))
+ON CONFLICT DO NOTHING;
+
+INSERT INTO setting (name, value)
+SELECT 'presumed_until', CAST(e.last_date_key AS TEXT) FROM data_extent AS e WHERE e.feed = 'attendance'
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+CREATE TEMP TABLE touched AS
+SELECT DISTINCT student_durable_key, month_key FROM touched_student_month WHERE feed = 'attendance';
+
+DELETE FROM student_attendance_month
+WHERE (student_durable_key, month_key) IN (SELECT student_durable_key, month_key FROM touched);
+
+INSERT INTO student_attendance_month (
+    student_durable_key, school_year, month_key, school_key, first_date_key, days_recorded, absent_parts, excused_parts,
+    days_late, days_unmapped, day_marks, absent_so_far
+)
+{rows};
+
+DELETE FROM touched_student_month WHERE feed = 'attendance';
+
+DROP TABLE touched;
+
+-- name: rows
+WITH version AS (
+    SELECT
+        s.student_durable_key, s.school_key, s.enrolled_on, s.left_on,
+        CASE WHEN ROW_NUMBER() OVER versions = 1 THEN 0 ELSE s.from_key END AS from_key,
+        COALESCE(LEAD(s.from_key) OVER versions, 99991231) AS to_key, s.ends_key
+    FROM (
+        SELECT
+            v.student_durable_key, v.student_key, v.school_key, v.enrolled_on, v.left_on,
+            CAST(REPLACE(CAST(v.valid_from AS TEXT), '-', '') AS INTEGER) AS from_key,
+            CAST(REPLACE(CAST(v.valid_to AS TEXT), '-', '') AS INTEGER) AS ends_key
+        FROM (SELECT DISTINCT student_durable_key FROM touched) AS t
+        JOIN dim_students AS v ON v.student_durable_key = t.student_durable_key
+    ) AS s
+    WINDOW versions AS (PARTITION BY s.student_durable_key ORDER BY s.from_key, s.student_key)
+),
+sent AS (
+    SELECT
+        t.student_durable_key, d.school_year, d.month_key, d.date_key,
+        CASE WHEN MAX(f.school_key) > 0 THEN MAX(f.school_key) ELSE MAX(v.school_key) END AS school_key,
+        COUNT(c.absent_share_pct) AS mapped,
+        COALESCE(SUM(c.absent_share_pct), 0) AS absent_pct,
+        COALESCE(SUM(CASE WHEN c.is_excused = 1 THEN c.absent_share_pct END), 0) AS excused_pct,
+        MAX(CASE WHEN c.category = 'LATE' THEN 1 ELSE 0 END) AS is_late,
+        MAX(CASE WHEN c.category = 'UNMAPPED' THEN 1 ELSE 0 END) AS is_unmapped
+    FROM touched AS t
+    CROSS JOIN version AS v
+    CROSS JOIN dim_dates AS d
+    CROSS JOIN fact_attendance AS f
+    CROSS JOIN dim_attendance_codes AS c
+    WHERE v.student_durable_key = t.student_durable_key
+      AND d.month_key = t.month_key AND d.is_closed = 0
+      AND d.date_key <= (SELECT o.as_of_date_key FROM v_as_of AS o)
+      AND d.date_key >= v.from_key AND d.date_key < v.to_key
+      AND f.date_key = d.date_key AND f.student_durable_key = t.student_durable_key
+      AND c.attendance_code_key = f.attendance_code_key
+    GROUP BY t.student_durable_key, d.school_year, d.month_key, d.date_key
+),
+presumed AS (
+    SELECT
+        t.student_durable_key, d.school_year, d.month_key, d.date_key, v.school_key, 1 AS mapped, 0 AS absent_pct,
+        0 AS excused_pct, 0 AS is_late, 0 AS is_unmapped
+    FROM setting AS p
+    CROSS JOIN touched AS t
+    CROSS JOIN version AS v
+    CROSS JOIN dim_dates AS d
+    CROSS JOIN data_extent AS e
+    WHERE p.name = 'attendance_sent' AND p.value = 'absences_only' AND e.feed = 'attendance'
+      AND v.student_durable_key = t.student_durable_key
+      AND d.month_key = t.month_key AND d.is_instructional = 1
+      AND d.date_key >= v.from_key AND d.date_key < v.to_key AND d.date_key < v.ends_key
+      AND (v.enrolled_on IS NULL OR d.full_date >= v.enrolled_on)
+      AND (v.left_on IS NULL OR d.full_date < v.left_on)
+      AND d.date_key BETWEEN e.first_date_key AND e.last_date_key
+      AND d.date_key <= (SELECT o.as_of_date_key FROM v_as_of AS o)
+      AND d.date_key >= (
+          SELECT MIN(f.date_key) FROM fact_attendance AS f
+          WHERE f.date_key >= (SELECT MIN(y.date_key) FROM dim_dates AS y WHERE y.school_year = d.school_year)
+      )
+      AND NOT EXISTS (
+          SELECT 1 FROM fact_attendance AS f
+          WHERE f.date_key = d.date_key AND f.student_durable_key = t.student_durable_key
+      )
+),
+counted AS (
+    SELECT
+        a.*,
+        CASE
+            WHEN a.mapped = 0 OR a.absent_pct = 0 THEN 0
+            WHEN r.day_rule = 'any' THEN 2520
+            WHEN r.day_rule = 'half' THEN CASE WHEN 2 * a.absent_pct >= 100 * a.mapped THEN 2520 ELSE 0 END
+            ELSE 2520 * a.absent_pct / (100 * a.mapped)
+        END AS absent_parts,
+        r.day_rule
+    FROM (SELECT * FROM sent UNION ALL SELECT * FROM presumed) AS a
+    CROSS JOIN (
+        SELECT COALESCE((SELECT s.value FROM setting AS s WHERE s.name = 'day_rule'), 'share') AS day_rule
+    ) AS r
+    WHERE NOT EXISTS (
+        SELECT 1 FROM dim_school_closures AS x
+        JOIN dim_schools AS h ON h.school_id = x.school_id
+        WHERE x.date_key = a.date_key AND h.school_key = a.school_key
+    )
+)
+SELECT
+    student_durable_key, school_year, month_key, school_key, MIN(date_key) AS first_date_key,
+    SUM(CASE WHEN mapped > 0 THEN 1 ELSE 0 END) AS days_recorded,
+    SUM(absent_parts) AS absent_parts,
+    SUM(CASE
+        WHEN absent_parts = 0 THEN 0
+        WHEN day_rule = 'share' THEN 2520 * excused_pct / (100 * mapped)
+        WHEN 2 * excused_pct >= absent_pct THEN absent_parts
+        ELSE 0
+    END) AS excused_parts,
+    SUM(is_late) AS days_late,
+    SUM(CASE WHEN mapped = 0 THEN is_unmapped ELSE 0 END) AS days_unmapped,
+    COALESCE(STRING_AGG(
+        CASE
+            WHEN mapped = 0 THEN NULL
+            WHEN absent_parts = 2520 THEN 'A'
+            WHEN absent_parts > 0 THEN 'H'
+            ELSE 'P'
+        END, '' ORDER BY date_key
+    ), '') AS day_marks,
+    COALESCE(STRING_AGG(
+        CASE WHEN mapped > 0 THEN SUBSTR(CAST(100000 + parts_so_far AS TEXT), 2) END, '' ORDER BY date_key
+    ), '') AS absent_so_far
+FROM (
+    SELECT
+        c.*,
+        SUM(c.absent_parts) OVER (
+            PARTITION BY c.student_durable_key, c.school_year, c.month_key, c.school_key ORDER BY c.date_key
+        ) AS parts_so_far
+    FROM counted AS c
+) AS summed
+GROUP BY student_durable_key, school_year, month_key, school_key

@@ -1,0 +1,277 @@
+"""What is a mistake in a reference file, said with line, column, value and reason.
+
+Belongs here: the checks of data/reference/*.csv, before anything is merged. Does not belong here: reading the files
+(`reference.py`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+CALENDAR_COLUMNS = ("first_date", "last_date", "event", "name", "school_id")
+CALENDAR_EVENTS = ("school_year", "term", "no_school", "school_day")
+HEADER_LINE = 1
+RULE_KEY = ["rule_set", "indicator", "grade_band", "school_id", "level", "valid_from"]
+GOES_DOWN = ("lt", "le")
+LEVELS = ("watch", "risk", "severe")
+WITH_WINDOW = ("attendance_trend", "attendance_first_month", "homework_missing")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake: line of the file, column, the value that is wrong, and why."""
+
+    line: int
+    column: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        value = f" '{self.value}'" if self.value else ""
+        return f"line {self.line}, {self.column}{value}: {self.reason}"
+
+
+class ReferenceProblem(Exception):
+    """A reference file cannot be used: `file` is its name, `mistakes` says where and why."""
+
+    def __init__(self, file: str, mistakes: Sequence[Mistake]) -> None:
+        self.file = file
+        self.mistakes = tuple(mistakes)
+        super().__init__(f"{file}: {'; '.join(map(str, self.mistakes[:5]))}")
+
+
+Check = Callable[[pd.DataFrame], list[Mistake]]
+
+
+def unreadable(reason: str) -> Mistake:
+    """The mistake of a file that is no UTF-8 CSV."""
+    return Mistake(HEADER_LINE, "(file)", "", f"cannot be read as a CSV in UTF-8 ({reason})")
+
+
+def _mistakes(rows: pd.DataFrame, wrong: pd.Series, column: str, reason: str) -> list[Mistake]:
+    cells = rows[column].to_numpy()
+    lines = np.flatnonzero(wrong.fillna(False).to_numpy(dtype=bool)) + HEADER_LINE + 1
+    return [Mistake(int(at), column, str(cells[at - HEADER_LINE - 1] or ""), reason) for at in lines]
+
+
+def filled(*columns: str) -> Check:
+    """Cells that may not be blank."""
+    return lambda rows: [m for c in columns for m in _mistakes(rows, rows[c].isna(), c, "may not be blank")]
+
+
+def one_of(column: str, *allowed: str, optional: bool = False) -> Check:
+    """A cell with one of some words."""
+    return lambda rows: _mistakes(
+        rows,
+        ~rows[column].isin(allowed) & ~(rows[column].isna() & optional),
+        column,
+        f"must be one of {', '.join(allowed)}",
+    )
+
+
+def number(column: str, low: float, high: float, whole: bool = False, optional: bool = False) -> Check:
+    """A cell with a plain number between two limits."""
+    pattern = r"\d+" if whole else r"\d+(?:\.\d{1,2})?"
+    kind = "a whole number" if whole else "a number with at most two decimals"
+
+    def check(rows: pd.DataFrame) -> list[Mistake]:
+        text = rows[column].astype("str")
+        plain = text.str.fullmatch(pattern)
+        fits = plain & pd.to_numeric(text.where(plain), errors="coerce").between(low, high)
+        blank = rows[column].isna() & optional
+        return _mistakes(rows, ~fits & ~blank, column, f"must be {kind} from {low:g} to {high:g}")
+
+    return check
+
+
+def day(column: str, optional: bool = False) -> Check:
+    """A cell with a date as yyyy-mm-dd."""
+
+    def check(rows: pd.DataFrame) -> list[Mistake]:
+        text = rows[column].astype("str")
+        readable = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce").notna() & text.str.fullmatch(r"[\d-]{10}")
+        return _mistakes(rows, ~readable & ~(rows[column].isna() & optional), column, "must be a date as yyyy-mm-dd")
+
+    return check
+
+
+def unique(*columns: str) -> Check:
+    """Rows that may not stand twice."""
+
+    def check(rows: pd.DataFrame) -> list[Mistake]:
+        repeated = rows.fillna("").duplicated(list(columns))
+        return _mistakes(rows, repeated, columns[0], f"stands twice with the same {', '.join(columns)}")
+
+    return check
+
+
+def in_order(first: str, last: str) -> Check:
+    """Two dates of a row, the second not before the first."""
+    return lambda rows: _mistakes(rows, rows[last].notna() & (rows[last] < rows[first]), last, f"lies before {first}")
+
+
+def _ends_after_it_begins(rows: pd.DataFrame) -> list[Mistake]:
+    wrong = rows["valid_to"].notna() & (rows["valid_to"] <= rows["valid_from"])
+    return _mistakes(rows, wrong, "valid_to", "must lie after valid_from")
+
+
+def _of_a_kind(rows: pd.DataFrame) -> list[Mistake]:
+    """The levels of an indicator go together: one window, one minimum, one weight, one direction, ever graver."""
+    found = []
+    group = ["rule_set", "indicator", "grade_band", "school_id", "valid_from"]
+    for columns, column in ((group, "minimum_data"), (group, "weight"), (["rule_set", "indicator"], "window_size")):
+        told = rows.fillna("")
+        differs = told[column] != told.groupby(columns)[column].transform("first")
+        found += _mistakes(rows, differs, column, f"must be the same for the same {', '.join(columns)}")
+    found += _mistakes(
+        rows,
+        rows["indicator"].isin(WITH_WINDOW) & rows["window_size"].isna(),
+        "window_size",
+        "may not be blank for this indicator",
+    )
+    ranked = rows.fillna("").assign(
+        place=rows["level"].map(LEVELS.index),
+        down=rows["comparator"].isin(GOES_DOWN),
+        at=pd.to_numeric(rows["threshold"], errors="coerce"),
+    )
+    ranked = ranked.sort_values([*group, "place"])
+    same = ranked[group].eq(ranked[group].shift()).all(axis=1)
+    turned = same & (ranked["down"] != ranked["down"].shift())
+    step = ranked["at"] - ranked["at"].shift()
+    milder = same & ~turned & ((ranked["down"] & (step > 0)) | (~ranked["down"] & (step < 0)))
+    found += _mistakes(rows, turned.reindex(rows.index), "comparator", "points the other way than the level before")
+    found += _mistakes(rows, milder.reindex(rows.index), "threshold", "is milder than that of the level before")
+    return found
+
+
+def _no_overlap(rows: pd.DataFrame) -> list[Mistake]:
+    key = RULE_KEY[:-1]
+    told = rows.fillna({"grade_band": "", "school_id": "", "valid_to": "9999-12-31"}).sort_values(RULE_KEY)
+    same = told[key].eq(told[key].shift()).all(axis=1)
+    overlaps = same & (told["valid_from"] < told["valid_to"].shift())
+    return _mistakes(rows, overlaps.reindex(rows.index), "valid_from", "begins before the rule before it ends")
+
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "dim_dates": CALENDAR_COLUMNS,
+    "dim_attendance_codes": ("code", "category", "absent_share_pct", "excused", "description"),
+    "dim_homework_statuses": ("code", "category", "description"),
+    "dim_message_types": ("code", "category", "is_two_way", "description"),
+    "dim_letter_grades": ("letter_grade", "minimum_percent", "is_passing"),
+    "dim_grade_levels": ("code", "grade_level", "sort_order", "grade_band"),
+    "dim_subjects": ("code", "subject", "is_core"),
+    "risk_indicators": ("indicator", "domain", "feed", "scale", "required", "needs_other_risk"),
+    "risk_texts": ("language", "indicator", "label", "reason"),
+    "risk_rules": (
+        *("rule_set", "indicator", "grade_band", "school_id", "level", "comparator", "threshold", "window_size"),
+        *("minimum_data", "weight", "citation", "valid_from", "valid_to"),
+    ),
+}
+OPTIONAL_COLUMNS = frozenset({"school_id"})
+NOT_COUNTED = ("NO_SCHOOL",)
+ABSENCE_CATEGORIES = ("PRESENT", "LATE", "LEFT_EARLY", "PARTIAL", "ABSENT", "EXCUSED", "SUSPENDED", *NOT_COUNTED)
+
+
+def _share_where_counted(rows: pd.DataFrame) -> list[Mistake]:
+    lacks = rows["absent_share_pct"].isna() & ~rows["category"].isin(NOT_COUNTED)
+    return _mistakes(rows, lacks, "absent_share_pct", "may be blank for NO_SCHOOL only")
+
+
+CHECKS: Mapping[str, tuple[Check, ...]] = {
+    "dim_dates": (
+        one_of("event", *CALENDAR_EVENTS),
+        day("first_date"),
+        day("last_date"),
+        in_order("first_date", "last_date"),
+        lambda rows: _mistakes(
+            rows, rows["event"].eq("term") & rows["name"].isna(), "name", "may not be blank for a term"
+        ),
+        lambda rows: _mistakes(
+            rows,
+            rows["school_id"].notna() & rows["event"].ne("no_school"),
+            "event",
+            "must be no_school for a single school",
+        ),
+    ),
+    "dim_attendance_codes": (
+        filled("code"),
+        unique("code"),
+        one_of("category", *ABSENCE_CATEGORIES),
+        number("absent_share_pct", 0, 100, whole=True, optional=True),
+        _share_where_counted,
+        one_of("excused", "0", "1", optional=True),
+    ),
+    "dim_homework_statuses": (
+        filled("code"),
+        unique("code"),
+        one_of("category", "DONE", "MISSING", "PENDING", "EXEMPT"),
+    ),
+    "dim_message_types": (
+        filled("code"),
+        unique("code"),
+        one_of("category", "TEACHER_TO_FAMILY", "FAMILY_TO_TEACHER", "MEETING", "AUTOMATIC"),
+        one_of("is_two_way", "0", "1"),
+    ),
+    "dim_letter_grades": (
+        filled("letter_grade"),
+        unique("letter_grade"),
+        number("minimum_percent", 0, 100),
+        one_of("is_passing", "0", "1"),
+    ),
+    "dim_grade_levels": (filled("code", "grade_level", "grade_band"), unique("code")),
+    "dim_subjects": (filled("code", "subject"), unique("code"), one_of("is_core", "0", "1")),
+    "risk_indicators": (
+        filled("indicator", "domain", "feed"),
+        unique("indicator"),
+        one_of("scale", "1", "100"),
+        one_of("required", "always", "if_sent", "no"),
+        one_of("needs_other_risk", "0", "1"),
+    ),
+    "risk_texts": (filled("language", "indicator", "label", "reason"), unique("language", "indicator")),
+    "risk_rules": (
+        filled("rule_set", "indicator", "citation"),
+        one_of("level", *LEVELS),
+        one_of("comparator", "lt", "le", "gt", "ge"),
+        number("threshold", 0, 10_000),
+        number("window_size", 1, 366, whole=True, optional=True),
+        number("minimum_data", 1, 1_000, whole=True),
+        number("weight", 0, 1_000, whole=True),
+        day("valid_from"),
+        day("valid_to", optional=True),
+        unique(*RULE_KEY),
+    ),
+}
+CHECKS_OF_SOUND_RULES: tuple[Check, ...] = (_ends_after_it_begins, _of_a_kind, _no_overlap)
+
+
+def mistakes_in(
+    file: str, rows: pd.DataFrame, active: str | None, known: Mapping[str, frozenset[str]]
+) -> list[Mistake]:
+    """Every mistake of a reference file, by line.
+
+    file: its name without .csv. rows: its cells as text, blank ones None; row 0 is line 2. active: the rule set or
+    language that is set, for the files that have some. known: names that other reference files define, by column
+    (indicator, grade_band).
+    """
+    if file not in COLUMNS:
+        return []
+    wanted = COLUMNS[file]
+    missing = [c for c in wanted if c not in rows.columns and c not in OPTIONAL_COLUMNS]
+    unknown = [c for c in rows.columns if c not in wanted]
+    if missing or unknown:
+        return [Mistake(HEADER_LINE, name, "", "this column is missing") for name in missing] + [
+            Mistake(HEADER_LINE, str(name), "", "there is no such column") for name in unknown
+        ]
+    rows = rows.reindex(columns=list(wanted)).astype("object").replace({np.nan: None})
+    found = [mistake for check in CHECKS[file] for mistake in check(rows)]
+    if file in ("risk_rules", "risk_texts"):
+        found += one_of("indicator", *sorted(known["indicator"]))(rows)
+    if file == "risk_rules":
+        found += one_of("grade_band", *sorted(known["grade_band"]), optional=True)(rows)
+    if active and active not in set(rows.iloc[:, 0]):
+        found.append(Mistake(HEADER_LINE, str(rows.columns[0]), active, "is set, and is not in the file"))
+    if file == "risk_rules" and not found:
+        found = [mistake for check in CHECKS_OF_SOUND_RULES for mistake in check(rows)]
+    return sorted(set(found), key=lambda mistake: (mistake.line, mistake.column))

@@ -1,0 +1,69 @@
+"""The risk monitor of another day: computed again from the facts, or as it was said then.
+
+Belongs here: looking back. Does not belong here: how risk is measured and judged (`sql/marts`).
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+import pandas as pd
+
+from student360.warehouse.scripts import Script, operation, scripts
+from student360.warehouse.warehouse import Transaction
+
+MONITOR = "v_student_risk_monitor"
+INDICATORS = "v_student_risk_indicators"
+
+
+def risk_as_of(tx: Transaction, day: date) -> pd.DataFrame:
+    """The risk monitor as of a day: the columns of v_student_risk_monitor, a row per student who was enrolled then.
+
+    Computed anew from all facts about days up to then, the student versions and the rules that were valid then; so it
+    knows corrections that came later (`risk_said_on` does not). Undated scores always count.
+    """
+    return tx.frame(_as_of(tx, day, f"SELECT * FROM ({_body(scripts()[MONITOR])}) AS monitor"))
+
+
+def indicators_as_of(tx: Transaction, day: date) -> pd.DataFrame:
+    """Each indicator as of a day: the columns of v_student_risk_indicators; otherwise as `risk_as_of`."""
+    return tx.frame(_as_of(tx, day, f"SELECT * FROM {INDICATORS}"))
+
+
+def judged_as_of(tx: Transaction, day: date) -> pd.DataFrame:
+    """The list as of a day: student_durable_key, risk_tier, indicator and level (0-3), a row per indicator."""
+    monitor = _body(scripts()[MONITOR])
+    return tx.frame(
+        _as_of(
+            tx,
+            day,
+            "SELECT m.student_durable_key, m.risk_tier, i.indicator, i.level"
+            f" FROM ({monitor}) AS m JOIN {INDICATORS} AS i ON i.student_durable_key = m.student_durable_key",
+        )
+    )
+
+
+def risk_said_on(tx: Transaction, day: date) -> pd.DataFrame:
+    """What the risk monitor said on a day: a row per student with student_id, risk_tier, risk_score, reasons, the
+    values of then, rule_set, rules_version (risk_rule_history) and as_of_date_key (the day of its last change)."""
+    columns = ", ".join(f"t.{column.name}" for column in scripts()["student_risk_tier"].columns)
+    return tx.frame(
+        f"SELECT i.student_id, {columns} FROM student_risk_tier AS t"
+        " JOIN student_identity AS i ON i.student_durable_key = t.student_durable_key"
+        " WHERE t.risk_tier IS NOT NULL AND t.change_no = (SELECT MAX(n.change_no) FROM student_risk_tier AS n"
+        " WHERE n.student_durable_key = t.student_durable_key AND n.as_of_date_key <= ?) ORDER BY i.student_id",
+        (int(f"{day:%Y%m%d}"),),
+    )
+
+
+def _as_of(tx: Transaction, day: date, query: str) -> str:
+    """A query with all that it reads put before it as of a day."""
+    found = scripts()
+    tables = {name: found[name].rows for name in ("student_attendance_month", "student_month", "student_course")}
+    views = {name: _body(found[name]) for name in ("v_risk_measures", INDICATORS)}
+    fragments: Mapping[str, str] = {**tables, **views, "day": f"{day:%Y%m%d}", "home": tx.engine.home}
+    return f"{operation('risk_as_of').statements('any', fragments)[0]}\n{query}"
+
+
+def _body(view: Script) -> str:
+    """The query of a view."""
+    return view.sections["schema"].partition(f"CREATE VIEW {view.name} AS")[2].strip().rstrip(";")
