@@ -29,6 +29,16 @@ CREATE UNIQUE INDEX student_risk_tier_current ON student_risk_tier (student_dura
 -- name: row_count
 SELECT COUNT(*) FROM student_risk_tier WHERE is_current = 1;
 
+-- name: due
+SELECT CASE
+    WHEN EXISTS (SELECT 1 FROM touched_student) THEN 1
+    WHEN (SELECT s.value FROM setting AS s WHERE s.name = 'day_of_tiers')
+        IS DISTINCT FROM (SELECT CAST(o.as_of_date_key AS TEXT) FROM v_as_of AS o) THEN 1
+    WHEN (SELECT s.value FROM setting AS s WHERE s.name = 'rules_of_tiers')
+        IS DISTINCT FROM (SELECT s.value FROM setting AS s WHERE s.name = 'rules_now') THEN 1
+    ELSE 0
+END AS is_due;
+
 -- name: merge
 CREATE TEMP TABLE moved AS
 SELECT
@@ -69,6 +79,10 @@ LEFT JOIN touched_student AS t ON t.student_durable_key = m.student_durable_key;
 
 INSERT INTO setting (name, value)
 SELECT 'rules_of_tiers', s.value FROM setting AS s WHERE s.name = 'rules_now'
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+INSERT INTO setting (name, value)
+SELECT 'day_of_tiers', CAST(o.as_of_date_key AS TEXT) FROM v_as_of AS o WHERE 1 = 1
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
 DELETE FROM touched_student;

@@ -3,7 +3,7 @@
 
 -- name: schema
 CREATE VIEW v_risk_measures AS
-WITH look AS (
+WITH look AS MATERIALIZED (
     SELECT
         o.as_of_date_key, o.as_of_date, o.day_number, o.month_key, o.school_year,
         COALESCE(MAX(CASE WHEN r.indicator = 'attendance_trend' THEN r.window_size END), 20) AS trend_days,
@@ -105,10 +105,11 @@ homework AS (
         SUM(CASE WHEN s.category = 'MISSING' THEN 1 ELSE 0 END) AS missing,
         SUM(CASE WHEN s.category IN ('DONE', 'MISSING') THEN 1 ELSE 0 END) AS due, COUNT(*) AS sent
     FROM look AS o
-    JOIN dim_dates AS d ON d.day_number > o.day_number - o.homework_days AND d.day_number <= o.day_number
-        AND d.school_year = o.school_year
-    JOIN fact_homework AS f ON f.due_date_key = d.date_key
-    JOIN dim_homework_statuses AS s ON s.homework_status_key = f.homework_status_key
+    CROSS JOIN dim_dates AS d
+    CROSS JOIN fact_homework AS f
+    CROSS JOIN dim_homework_statuses AS s
+    WHERE d.day_number > o.day_number - o.homework_days AND d.day_number <= o.day_number
+      AND d.school_year = o.school_year AND f.due_date_key = d.date_key AND s.homework_status_key = f.homework_status_key
     GROUP BY f.student_durable_key
 ),
 contact AS (

@@ -3,7 +3,10 @@
 
 -- name: schema
 CREATE VIEW v_risk_movers AS
-WITH ranked AS (
+WITH look AS MATERIALIZED (
+    SELECT o.day_number FROM v_as_of AS o
+),
+ranked AS MATERIALIZED (
     SELECT
         t.*,
         ROW_NUMBER() OVER (
@@ -12,7 +15,7 @@ WITH ranked AS (
         ) AS newest_of_its_time,
         CASE WHEN d.day_number > o.day_number - 7 THEN 1 ELSE 0 END AS is_this_week
     FROM student_risk_tier AS t
-    CROSS JOIN v_as_of AS o
+    CROSS JOIN look AS o
     LEFT JOIN dim_dates AS d ON d.date_key = t.as_of_date_key
 )
 SELECT

@@ -3,7 +3,22 @@
 
 -- name: schema
 CREATE VIEW v_student_risk_indicators AS
-WITH student AS (
+WITH look AS MATERIALIZED (
+    SELECT o.as_of_date_key, o.rule_set, o.language FROM v_as_of AS o
+),
+indicator AS MATERIALIZED (
+    SELECT
+        d.indicator, d.domain, d.scale, d.needs_other_risk, COALESCE(t.label, e.label, d.indicator) AS label,
+        COALESCE(t.reason, e.reason, d.indicator) AS reason_text,
+        CASE WHEN d.required = 'always' OR (
+            d.required = 'if_sent' AND EXISTS (SELECT 1 FROM data_extent AS x WHERE x.feed = d.feed)
+        ) THEN 1 ELSE 0 END AS is_required
+    FROM look AS o
+    CROSS JOIN risk_indicators AS d
+    LEFT JOIN risk_texts AS t ON t.indicator = d.indicator AND t.language = o.language
+    LEFT JOIN risk_texts AS e ON e.indicator = d.indicator AND e.language = 'en'
+),
+student AS MATERIALIZED (
     SELECT s.student_durable_key, s.student_id, s.school_key, COALESCE(g.grade_band, '') AS grade_band
     FROM dim_students AS s
     LEFT JOIN (SELECT grade_level, MIN(grade_band) AS grade_band FROM dim_grade_levels GROUP BY grade_level) AS g
@@ -19,7 +34,7 @@ fitting AS (
         ) AS nearest
     FROM (SELECT DISTINCT school_key, grade_band FROM student) AS c
     JOIN dim_schools AS h ON h.school_key = c.school_key
-    CROSS JOIN v_as_of AS o
+    CROSS JOIN look AS o
     JOIN (
         SELECT
             rule_set, indicator, grade_band AS for_band, school_id, level, comparator, threshold_x100, window_size,
@@ -30,7 +45,7 @@ fitting AS (
         AND r.valid_to_key > CASE WHEN o.as_of_date_key = 0 THEN 99991230 ELSE o.as_of_date_key END
         AND r.for_band IN ('', c.grade_band) AND r.school_id IN ('', h.school_id)
 ),
-rule AS (
+rule AS MATERIALIZED (
     SELECT
         school_key, grade_band, indicator, MAX(weight) AS weight, MAX(minimum_data) AS minimum_data,
         MAX(window_size) AS window_size, MIN(level) AS first_level, MAX(rule_set) AS rule_set,
@@ -50,13 +65,10 @@ rule AS (
     WHERE nearness = nearest
     GROUP BY school_key, grade_band, indicator
 ),
-measured AS (
+measured AS MATERIALIZED (
     SELECT
-        s.student_id, m.*, d.domain, d.needs_other_risk, d.scale, r.rule_set, r.weight, r.minimum_data, r.window_size,
+        s.student_id, m.*, d.domain, d.needs_other_risk, d.scale, d.label, d.reason_text, d.is_required, r.rule_set, r.weight, r.minimum_data, r.window_size,
         r.watch_at, r.risk_at, r.severe_at, r.watch_citation, r.risk_citation, r.severe_citation, r.first_level,
-        CASE WHEN d.required = 'always' OR (
-            d.required = 'if_sent' AND EXISTS (SELECT 1 FROM data_extent AS e WHERE e.feed = d.feed)
-        ) THEN 1 ELSE 0 END AS is_required,
         CASE
             WHEN m.is_judged_now = 0 THEN 'NOT_NOW'
             WHEN m.data_points = 0 THEN 'NO_DATA'
@@ -73,7 +85,7 @@ measured AS (
     FROM v_risk_measures AS m
     JOIN student AS s ON s.student_durable_key = m.student_durable_key
     JOIN rule AS r ON r.school_key = s.school_key AND r.grade_band = s.grade_band AND r.indicator = m.indicator
-    JOIN risk_indicators AS d ON d.indicator = m.indicator
+    JOIN indicator AS d ON d.indicator = m.indicator
 ),
 at_risk AS (
     SELECT DISTINCT student_durable_key FROM measured WHERE raw_level >= 2 AND needs_other_risk = 0
@@ -94,7 +106,7 @@ judged AS (
 SELECT
     j.student_id AS student_id, -- text: The student's id. [sensitive]
     j.indicator AS indicator, -- text: The indicator (risk_indicators).
-    COALESCE(t.label, e.label, j.indicator) AS label, -- text: How people call it.
+    j.label AS label, -- text: How people call it.
     j.domain AS domain, -- text: What it is about.
     CASE j.level WHEN 3 THEN 'SEVERE' WHEN 2 THEN 'RISK' WHEN 1 THEN 'WATCH' WHEN 0 THEN 'OK' ELSE 'INSUFFICIENT_DATA' END AS flag, -- text: OK, WATCH, RISK, SEVERE or INSUFFICIENT_DATA. [sensitive]
     j.data_status AS data_status, -- text: OK, INSUFFICIENT_DATA (less than the least), NO_DATA, or NOT_NOW (its time is over).
@@ -107,7 +119,7 @@ SELECT
     j.weight AS weight, -- integer: Order of reasons and share of the score.
     CASE WHEN j.level > 0 THEN
         REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(
-            COALESCE(t.reason, e.reason, j.indicator),
+            j.reason_text,
             '{value}', CAST(j.value_tenths / 10 AS TEXT)
                 || CASE WHEN j.value_tenths % 10 = 0 THEN '' ELSE '.' || CAST(j.value_tenths % 10 AS TEXT) END),
             '{threshold}', CAST(j.cut_off_x100 / 100 AS TEXT)
@@ -125,10 +137,7 @@ SELECT
     j.is_required AS is_required, -- integer: 1 if nobody is ON_TRACK without it.
     j.rule_set AS rule_set, -- text: The rules that were applied.
     j.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
-FROM judged AS j
-CROSS JOIN v_as_of AS o
-LEFT JOIN risk_texts AS t ON t.indicator = j.indicator AND t.language = o.language
-LEFT JOIN risk_texts AS e ON e.indicator = j.indicator AND e.language = 'en';
+FROM judged AS j;
 
 -- name: row_count
 SELECT NULL AS not_worth_counting;

@@ -4,7 +4,10 @@
 
 -- name: schema
 CREATE VIEW v_student_risk_monitor AS
-WITH judged AS (
+WITH look AS MATERIALIZED (
+    SELECT o.as_of_date, o.school_year, o.month_key, o.rule_set FROM v_as_of AS o
+),
+judged AS MATERIALIZED (
     SELECT
         w.student_durable_key,
         SUM(CASE WHEN w.level = 3 THEN 1 ELSE 0 END) AS severe_count,
@@ -36,9 +39,9 @@ WITH judged AS (
     FROM v_student_risk_indicators AS w
     GROUP BY w.student_durable_key
 ),
-absent AS (
+absent AS MATERIALIZED (
     SELECT m.student_durable_key, SUM(m.absent_parts) AS absent_parts, SUM(m.days_recorded) AS days
-    FROM v_as_of AS o
+    FROM look AS o
     JOIN student_attendance_month AS m ON m.school_year = o.school_year AND m.month_key <= o.month_key
     GROUP BY m.student_durable_key
 )
@@ -88,8 +91,14 @@ SELECT
     o.rule_set AS rule_set, -- text: The rules that were applied.
     s.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
 FROM dim_students AS s
-CROSS JOIN v_as_of AS o
+CROSS JOIN look AS o
 JOIN dim_schools AS h ON h.school_key = s.school_key
 LEFT JOIN judged AS t ON t.student_durable_key = s.student_durable_key
 LEFT JOIN absent AS a ON a.student_durable_key = s.student_durable_key
+WHERE s.is_current = 1 AND (s.left_on IS NULL OR o.as_of_date IS NULL OR s.left_on > o.as_of_date);
+
+-- name: row_count
+SELECT COUNT(*)
+FROM dim_students AS s
+CROSS JOIN v_as_of AS o
 WHERE s.is_current = 1 AND (s.left_on IS NULL OR o.as_of_date IS NULL OR s.left_on > o.as_of_date);

@@ -29,6 +29,7 @@ touched AS (
         SELECT DISTINCT d.month_key
         FROM v_as_of AS o
         JOIN {home}.dim_dates AS d ON d.school_year IN (o.school_year, o.school_year - 1) AND d.month_key <= o.month_key
+            AND d.month_key >= (SELECT MIN(e.first_date_key) / 100 FROM data_extent AS e WHERE e.first_date_key > 0)
     ) AS m
 ),
 student_attendance_month AS ({student_attendance_month}),

@@ -91,8 +91,11 @@ def _data_version(tx: Transaction, script: Script, contract: Contract | None, se
 
 
 def _figures(tx: Transaction, script: Script) -> dict[str, Any]:
-    if script.name == "v_student_risk_monitor":
-        tiers = tx.query(f"SELECT risk_tier, COUNT(*) AS students FROM {script.name} GROUP BY risk_tier")
+    if script.name == "student_risk_tier":
+        tiers = tx.query(
+            f"SELECT risk_tier, COUNT(*) AS students FROM {script.name}"
+            " WHERE is_current = 1 AND risk_tier IS NOT NULL GROUP BY risk_tier"
+        )
         figures = {row["risk_tier"].lower(): row["students"] for row in tiers}
         return {"dagster/row_count": sum(figures.values()), **figures}
     rows = tx.value(script.row_count_query)

@@ -39,6 +39,8 @@ def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> dic
         rules = _accepted_rules(tx, script, settings) if script.has_rules else None
         if rules is not None:
             tx.create_temporary("reference", rules)
+        if any(tx.value(query) == 0 for query in script.statements("due", {})):
+            return {}
         passing(CrashPoint.MID_LOAD)
         tx.run(script, "merge")
         figures = [row for query in script.statements("changed", {}) for row in tx.query(query)]

@@ -14,8 +14,7 @@ Made by `make docs` from the examples that the tests check, on SQLite and Postgr
 Attendance is one letter a day, the last one on the day that the monitor looks from: P present, A absent, E excused,
 S suspended, L late, B left early, H half a day, N no school, ? a code that nobody explained, . no row; "81P 9A" is 81
 times P and then 9 times A. Where nothing is said of attendance, scores, homework or contacts, they are those of a
-student without trouble: 70P; Math 80 and 85, English 88 and 90; eight assignments done; a talk with the family five days
-ago.
+student without trouble: 70P; Math 80 and 85, English 88 and 90; eight assignments done; a contact five days ago.
 """
 
 

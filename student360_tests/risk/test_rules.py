@@ -127,7 +127,7 @@ def test_a_wrong_code_table_loses_no_rows(house: House, load: Load, rules: Path)
 
 def test_without_any_good_rules_the_first_load_says_so(house: House, load: Load, rules: Path) -> None:
     (rules / "risk_rules.csv").write_text("rule_set\n")
-    with pytest.raises(ReferenceProblem, match=r"risk_rules\.csv: line 1, citation: this column is missing"):
+    with pytest.raises(ReferenceProblem, match=r"risk_rules\.csv: line 1, indicator: this column is missing"):
         load(FILES)
 
 
