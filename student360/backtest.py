@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from student360.warehouse.warehouse import Transaction
 
 DAYS_OF_A_YEAR = 120
 LOOK_EVERY = 20
-AT_RISK = 2
+LEVELS = {"to watch": 1, "at risk": 2}
 OUTCOMES = ("chronically absent", "failed a core course", "either")
 ON_THE_LIST = "tier HIGH or MODERATE"
 TIERS: Mapping[str, tuple[str, ...]] = {"tier HIGH": ("HIGH",), ON_THE_LIST: ("HIGH", "MODERATE")}
@@ -62,28 +63,27 @@ def look_back(tx: Transaction, say: Callable[[str], None]) -> Year | None:
 
 def compare(year: Year) -> pd.DataFrame:
     """Flags against outcomes: the columns of risk_backtest, a row per look (or any), tier or indicator, and outcome."""
-    flags = _flags(year.judged)
-    return pd.concat(
-        [
-            _compared(by_rule, _outcome(year.outcomes, outcome), year.last_day).assign(
-                school_year=year.school_year, judged_by=judged_by, outcome=outcome
-            )
-            for judged_by, by_rule in flags.groupby("judged_by")
-            for outcome in OUTCOMES
-        ],
-        ignore_index=True,
-    )[[column.name for column in scripts()["risk_backtest"].columns]]
+    rows = [
+        {"school_year": year.school_year, "judged_by": judged_by, "outcome": outcome, **row}
+        for judged_by, flags in _flags(year.judged).groupby("judged_by")
+        for outcome in OUTCOMES
+        for row in _compared(flags, _outcome(year.outcomes, outcome), year.last_day)
+    ]
+    return pd.DataFrame(rows, columns=[column.name for column in scripts()["risk_backtest"].columns])
 
 
 def _flags(judged: pd.DataFrame) -> pd.DataFrame:
     """A row per look, student and tier or indicator: whether it flags the student."""
-    by_indicator = judged.assign(judged_by=judged["indicator"], is_flagged=judged["level"] >= AT_RISK)
+    by_indicator = [
+        judged.assign(judged_by=judged["indicator"] + f" {name}", is_flagged=judged["level"] >= level)
+        for name, level in LEVELS.items()
+    ]
     students = judged.drop_duplicates(["looked_on", "student_durable_key"])
     by_tier = [
         students.assign(judged_by=name, is_flagged=students["risk_tier"].isin(tiers)) for name, tiers in TIERS.items()
     ]
     columns = ["looked_on", "student_durable_key", "judged_by", "is_flagged"]
-    return pd.concat([by_indicator[columns], *(flags[columns] for flags in by_tier)], ignore_index=True)
+    return pd.concat([flags[columns] for flags in (*by_tier, *by_indicator)], ignore_index=True)
 
 
 def _outcome(outcomes: pd.DataFrame, name: str) -> pd.Series:
@@ -94,7 +94,7 @@ def _outcome(outcomes: pd.DataFrame, name: str) -> pd.Series:
     return known.dropna().astype("bool")
 
 
-def _compared(flags: pd.DataFrame, outcome: pd.Series, last_day: date) -> pd.DataFrame:
+def _compared(flags: pd.DataFrame, outcome: pd.Series, last_day: date) -> list[dict[str, Any]]:
     known = flags[flags["student_durable_key"].isin(outcome.index)]
     known = known.assign(
         had=known["student_durable_key"].map(outcome).astype("bool"),
@@ -122,7 +122,7 @@ def _compared(flags: pd.DataFrame, outcome: pd.Series, last_day: date) -> pd.Dat
                 "median_lead_days": float(hits["lead"].median()) if len(hits) else None,
             }
         )
-    return pd.DataFrame(rows)
+    return rows
 
 
 def picture(compared: pd.DataFrame) -> bytes:
@@ -131,17 +131,22 @@ def picture(compared: pd.DataFrame) -> bytes:
 
     shown = compared[compared["outcome"] == OUTCOMES[2]]
     over_time = shown[(shown["judged_by"] == ON_THE_LIST) & (shown["looked_on_key"] != ANY_LOOK)]
-    rules = shown[shown["looked_on_key"] == ANY_LOOK].sort_values("recall_pct", na_position="first")
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    rules = shown[(shown["looked_on_key"] == ANY_LOOK) & (shown["flagged"] > 0)].sort_values("recall_pct")
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    figure.suptitle(
+        f"School year {shown['school_year'].iloc[0]}: chronically absent or failed a core course by its end"
+    )
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
     days = pd.to_datetime(over_time["looked_on_key"].astype("str"))
-    left.plot(days, over_time["precision_pct"], marker="o", label="precision: of those on the list, how many")
+    left.plot(
+        days, over_time["precision_pct"], marker="o", label="precision: of those on the list, to how many it happened"
+    )
     left.plot(days, over_time["recall_pct"], marker="o", label="recall: of those it happened to, how many were on it")
-    left.set(ylim=(0, 105), ylabel="%", title="On the list (HIGH or MODERATE), and it happened")
+    left.set(ylim=(0, 105), ylabel="%", title="The list (HIGH or MODERATE) over the year")
     left.legend(fontsize=8, loc="lower right")
     left.tick_params(axis="x", labelrotation=45)
     places = range(len(rules))
-    right.barh([p + 0.2 for p in places], rules["precision_pct"].fillna(0), height=0.38, label="precision")
+    right.barh([p + 0.2 for p in places], rules["precision_pct"], height=0.38, label="precision")
     right.barh([p - 0.2 for p in places], rules["recall_pct"].fillna(0), height=0.38, label="recall")
     right.set_yticks(list(places), rules["judged_by"], fontsize=8)
     right.set(xlim=(0, 105), xlabel="%", title="By rule, flagged at any look")

@@ -4,7 +4,7 @@
 -- name: schema
 CREATE TABLE risk_backtest (
     school_year      {integer} NOT NULL, -- The school year that was looked back on, named by the year it ends in.
-    judged_by        {text} NOT NULL, -- A tier (HIGH; HIGH or MODERATE) or an indicator at risk.
+    judged_by        {text} NOT NULL, -- A tier (HIGH; HIGH or MODERATE), or an indicator that is at risk, or to watch at least.
     outcome          {text} NOT NULL, -- chronically absent, failed a core course, or either.
     looked_on_key    {integer} NOT NULL, -- The day of the look, yyyymmdd; 0 for whoever was flagged at any look.
     students         {integer} NOT NULL, -- Students looked at, whose outcome is known.

@@ -67,7 +67,8 @@ rule AS MATERIALIZED (
 ),
 measured AS MATERIALIZED (
     SELECT
-        s.student_id, m.*, d.domain, d.needs_other_risk, d.scale, d.label, d.reason_text, d.is_required, r.rule_set, r.weight, r.minimum_data, r.window_size,
+        s.student_id, m.*, d.domain, d.needs_other_risk, d.scale, d.label, d.reason_text, d.is_required, r.rule_set,
+        r.weight, r.minimum_data, r.window_size,
         r.watch_at, r.risk_at, r.severe_at, r.watch_citation, r.risk_citation, r.severe_citation, r.first_level,
         CASE
             WHEN m.is_judged_now = 0 THEN 'NOT_NOW'

@@ -43,9 +43,9 @@ def test_the_backtest_finds_the_planted_ways(house: House, load: Load, tmp_path:
     assert ever["had_outcome"] == ways["declining"] + ways["early trouble"] + ways["failing"]
     assert ever["recall_pct"] == 100.0
     assert ever["precision_pct"] < 100.0, "those who recovered were on the list too"
-    by_attendance = row_of(found, "attendance_rate", "chronically absent", ANY_LOOK)
+    by_attendance = row_of(found, "attendance_rate at risk", "chronically absent", ANY_LOOK)
     assert by_attendance["had_outcome"] == ways["declining"] + ways["early trouble"]
-    by_courses = row_of(found, "courses_failing", "failed a core course", ANY_LOOK)
+    by_courses = row_of(found, "courses_failing at risk", "failed a core course", ANY_LOOK)
     assert (by_courses["had_outcome"], by_courses["recall_pct"]) == (ways["failing"], 100.0)
 
     of_the_list = (found["judged_by"] == ON_THE_LIST) & (found["outcome"] == "chronically absent")
@@ -79,7 +79,7 @@ def test_precision_recall_and_lead_time_are_counted_right() -> None:
         }
     )
     found = compare(Year(2026, judged, outcomes, last))
-    row = row_of(found, "attendance_rate", OUTCOMES[0], ANY_LOOK)
+    row = row_of(found, "attendance_rate at risk", OUTCOMES[0], ANY_LOOK)
     assert (row["students"], row["flagged"], row["had_outcome"], row["hits"]) == (4, 3, 3, 2)
     assert row["precision_pct"] == row["recall_pct"] == pytest.approx(100 * 2 / 3)
     assert row["median_lead_days"] == ((last - first).days + (last - second).days) / 2
