@@ -38,6 +38,7 @@ CODE_TABLES = {
     "communication": "dim_message_types",
 }
 LANDING = "landing_files"
+ATTENDANCE = "attendance"
 REJECTS_WARN_SHARE = 0.01
 FIXES = {
     "rows_conserved": "Do not load anything more; run `python -m student360 status` and report what it prints.",
@@ -46,6 +47,7 @@ FIXES = {
     "nothing_odd": "The rows are loaded. Ask whoever makes the export about what the warning says.",
     "withdrawals_allowed": "Look into the file; if it is right, run `python -m student360 withdraw FILE`.",
     "identities_clear": "Ask the school who the student is; see 'Identity' in docs/operating.md.",
+    "presence_sent": "The newest file has absences alone. If all do, set STUDENT360_ATTENDANCE_SENT=absences_only.",
     "rules_valid": "Correct the lines in data/reference/{file}; until then the rules accepted before are in force.",
     "unmapped_codes": "Add the codes to data/reference/{table}.csv and run the ingest job: history is healed.",
     "rows_match_ledger": "The table was changed by hand, or is damaged. Restore the warehouse from its backup.",
@@ -63,6 +65,8 @@ def load_check_specs(contract: Contract) -> list[AssetCheckSpec]:
     names = [*LOAD_CHECKS]
     if contract.feed in CODE_TABLES:
         names.append("unmapped_codes")
+    if contract.feed == ATTENDANCE:
+        names.append("presence_sent")
     if contract.loads == "dim_students":
         names.append("identities_clear")
     return [AssetCheckSpec(name, asset=contract.loads, description=_fix(name, contract)) for name in names]
@@ -112,6 +116,8 @@ def load_checks(warehouse: Warehouse, contract: Contract) -> list[AssetCheckResu
         results = [check(tx, contract) for check in LOAD_CHECKS.values()]
         if contract.feed in CODE_TABLES:
             results.append(_unmapped_codes(tx, contract))
+        if contract.feed == ATTENDANCE:
+            results.append(_presence_sent(tx, contract))
         if contract.loads == "dim_students":
             results.append(_identities_clear(tx, contract))
     return results
@@ -203,6 +209,16 @@ def _identities_clear(tx: Transaction, contract: Contract) -> AssetCheckResult:
     return _result(
         "identities_clear", contract, unclear == 0, AssetCheckSeverity.WARN, students_that_may_be_two=unclear
     )
+
+
+def _presence_sent(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    """Whether anybody was present in the newest rows, where days without a row do not count as attended."""
+    codes = f"FROM {contract.staging_table} AS s JOIN dim_attendance_codes AS c ON c.code = s.attendance_status"
+    absent = tx.value(f"SELECT 1 {codes} WHERE c.absent_share_pct > 0 LIMIT 1")
+    present = tx.value(f"SELECT 1 {codes} WHERE c.absent_share_pct = 0 LIMIT 1")
+    sent = load_settings().attendance_sent
+    passed = bool(present) or not absent or sent == "absences_only"
+    return _result("presence_sent", contract, passed, AssetCheckSeverity.WARN, attendance_sent=sent)
 
 
 def _unmapped_codes(tx: Transaction, contract: Contract) -> AssetCheckResult:

@@ -1,6 +1,8 @@
 """What is wrong with a load is shown by the checks of its table, in words, with counts and without a value."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,3 +114,30 @@ def test_a_file_of_no_feed_and_what_lies_about_in_landing_are_told(
     assert not left.passed
     assert sum(int(str(value.value)) for value in left.metadata.values()) == 2
     assert CANARY not in repr(left)
+
+
+def test_absences_alone_are_asked_about_and_wrong_rules_are_shown(
+    house: House,
+    ingest: Callable[[dict[str, str]], ExecuteInProcessResult],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    rules = tmp_path / "reference"
+    shutil.copytree(load_settings().reference_dir, rules)
+    monkeypatch.setenv("STUDENT360_REFERENCE_DIR", str(rules))
+    absences = HEADER + "S1,2025-10-01,Absent\nS2,2025-10-02,Excused\n"
+    first = evaluations(ingest({"students_2025-09-01.csv": STUDENTS, "attendance_2025-10-03.csv": absences}))
+    assert not first["fact_attendance.presence_sent"].passed
+    assert "STUDENT360_ATTENDANCE_SENT=absences_only" in str(first["fact_attendance.presence_sent"].description)
+    assert first["risk_rules.rules_valid"].passed
+
+    monkeypatch.setenv("STUDENT360_ATTENDANCE_SENT", "absences_only")
+    text = (rules / "risk_rules.csv").read_text()
+    (rules / "risk_rules.csv").write_text(text.replace("watch,lt,95,", "watch,lt,high,"))
+    second = evaluations(ingest({}))
+    assert second["fact_attendance.presence_sent"].passed
+    assert not second["risk_rules.rules_valid"].passed
+    (mistake,) = table(second["risk_rules.rules_valid"], "where")
+    assert (mistake["line"], mistake["column"], mistake["value"]) == (2, "threshold", "high")
+    days = house.warehouse.frame("SELECT SUM(days_recorded) AS days FROM student_attendance_month")["days"][0]
+    assert days == 2 * 2, "both days count for both students now"
