@@ -3,20 +3,16 @@
 
 -- name: schema
 CREATE VIEW v_risk_movers AS
-WITH look AS MATERIALIZED (
-    SELECT o.day_number FROM v_as_of AS o
-),
-ranked AS MATERIALIZED (
+WITH moved AS (
     SELECT
-        t.*,
-        ROW_NUMBER() OVER (
-            PARTITION BY t.student_durable_key, CASE WHEN d.day_number > o.day_number - 7 THEN 1 ELSE 0 END
-            ORDER BY t.change_no DESC
-        ) AS newest_of_its_time,
-        CASE WHEN d.day_number > o.day_number - 7 THEN 1 ELSE 0 END AS is_this_week
-    FROM student_risk_tier AS t
-    CROSS JOIN look AS o
-    LEFT JOIN dim_dates AS d ON d.date_key = t.as_of_date_key
+        t.student_durable_key, t.risk_tier, t.reasons, t.as_of_date_key, t.cause, t.line_no, t.file_id,
+        (
+            SELECT MAX(p.change_no) FROM student_risk_tier AS p
+            WHERE p.student_durable_key = t.student_durable_key AND p.as_of_date_key <= w.date_key
+        ) AS change_no_before
+    FROM v_as_of AS o
+    JOIN dim_dates AS w ON w.day_number = o.day_number - 7
+    JOIN student_risk_tier AS t ON t.is_current = 1 AND t.as_of_date_key > w.date_key
 )
 SELECT
     i.student_id AS student_id, -- text: The student's id. [sensitive]
@@ -38,10 +34,9 @@ SELECT
     n.line_no AS line_no, -- integer: Its last line that did; 0 when it was the lack of a line.
     n.file_id AS file_id, -- integer: The file (ingest_file).
     n.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
-FROM ranked AS n
-JOIN ranked AS b ON b.student_durable_key = n.student_durable_key AND b.is_this_week = 0 AND b.newest_of_its_time = 1
+FROM moved AS n
+JOIN student_risk_tier AS b ON b.student_durable_key = n.student_durable_key AND b.change_no = n.change_no_before
 JOIN student_identity AS i ON i.student_durable_key = n.student_durable_key
 LEFT JOIN dim_dates AS d ON d.date_key = n.as_of_date_key
 LEFT JOIN ingest_file AS f ON f.file_id = n.file_id
-WHERE n.is_this_week = 1 AND n.newest_of_its_time = 1 AND n.risk_tier IS DISTINCT FROM b.risk_tier
-  AND b.risk_tier IS NOT NULL;
+WHERE n.risk_tier IS DISTINCT FROM b.risk_tier AND b.risk_tier IS NOT NULL;
