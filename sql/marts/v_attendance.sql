@@ -33,3 +33,8 @@ JOIN dim_students AS v ON v.student_key = (
 )
 JOIN dim_schools AS h ON h.school_key = v.school_key
 LEFT JOIN dim_schools AS t ON t.school_key = f.school_key AND t.school_key > 0;
+
+-- name: row_count
+SELECT
+    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'attendance')
+    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_attendance' AND change = 'withdrawn') AS row_count;
