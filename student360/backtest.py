@@ -63,11 +63,12 @@ def look_back(tx: Transaction, say: Callable[[str], None]) -> Year | None:
 
 def compare(year: Year) -> pd.DataFrame:
     """Flags against outcomes: the columns of risk_backtest, a row per look (or any), tier or indicator, and outcome."""
+    known = {name: _outcome(year.outcomes, name) for name in OUTCOMES}
     rows = [
         {"school_year": year.school_year, "judged_by": judged_by, "outcome": outcome, **row}
         for judged_by, flags in _flags(year.judged).groupby("judged_by")
         for outcome in OUTCOMES
-        for row in _compared(flags, _outcome(year.outcomes, outcome), year.last_day)
+        for row in _compared(flags, known[outcome], year.last_day)
     ]
     return pd.DataFrame(rows, columns=[column.name for column in scripts()["risk_backtest"].columns])
 

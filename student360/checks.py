@@ -26,7 +26,7 @@ from student360.contracts import Contract, contracts
 from student360.ingest.files import left_alone, now
 from student360.ingest.problems import CELL_REASONS
 from student360.loading.rules import refused_rules
-from student360.reference import SAME_FILE
+from student360.reference import reference_file
 from student360.settings import load_settings
 from student360.warehouse.ledger import partition_name
 from student360.warehouse.scripts import Script, check_query, scripts
@@ -101,7 +101,7 @@ def rules_checks(warehouse: Warehouse, script: Script) -> list[AssetCheckResult]
 
 
 def _fix_rules(script: Script) -> str:
-    return f"How to fix: {FIXES['rules_valid']}".replace("{file}", f"{SAME_FILE.get(script.name, script.name)}.csv")
+    return f"How to fix: {FIXES['rules_valid']}".replace("{file}", f"{reference_file(script.name)}.csv")
 
 
 def load_check_keys() -> list[AssetCheckKey]:

@@ -29,9 +29,19 @@ FIRST_MONTH_OF_SCHOOL_YEAR = 7
 SAME_FILE = {"dim_school_closures": "dim_dates"}
 
 
+def reference_file(name: str) -> str:
+    """The name of a table's reference file, without .csv."""
+    return SAME_FILE.get(name, name)
+
+
 def reference_path(name: str, settings: Settings) -> Path:
     """The reference file of a table."""
-    return settings.reference_dir / f"{SAME_FILE.get(name, name)}.csv"
+    return settings.reference_dir / f"{reference_file(name)}.csv"
+
+
+def _active_name(file: str, settings: Settings) -> str:
+    """The rule set or language that is set, for the files that have some; else empty."""
+    return {"risk_rules": settings.rule_set, "risk_texts": settings.language}.get(file, "")
 
 
 def reference_text(name: str, settings: Settings) -> str:
@@ -49,8 +59,8 @@ def reference_text(name: str, settings: Settings) -> str:
 
 def check_reference(name: str, text: str, settings: Settings) -> None:
     """Look for mistakes in the content of a table's reference file. Raises ReferenceProblem with every one."""
-    file = SAME_FILE.get(name, name)
-    active = {"risk_rules": settings.rule_set, "risk_texts": settings.language}.get(file)
+    file = reference_file(name)
+    active = _active_name(file, settings)
     known = _known_names(settings) if active else ()
     mistakes = _mistakes(file, text, active, known) if text else ()
     if mistakes:
@@ -58,9 +68,7 @@ def check_reference(name: str, text: str, settings: Settings) -> None:
 
 
 @lru_cache
-def _mistakes(
-    file: str, text: str, active: str | None, known: tuple[tuple[str, frozenset[str]], ...]
-) -> tuple[Mistake, ...]:
+def _mistakes(file: str, text: str, active: str, known: tuple[tuple[str, frozenset[str]], ...]) -> tuple[Mistake, ...]:
     return tuple(mistakes_in(file, _parsed(file, text), active, dict(known)))
 
 
@@ -70,7 +78,7 @@ def reference_rows(name: str, text: str) -> pd.DataFrame | None:
 
     Text columns, blank cells None; the calendar as one row per day (`calendar`). `check_reference` comes first.
     """
-    file = SAME_FILE.get(name, name)
+    file = reference_file(name)
     if file == "dim_dates":
         events = _parsed(file, text or ",".join(CALENDAR_COLUMNS))
         return calendar(events) if name == "dim_dates" else school_closures(events)
@@ -102,8 +110,7 @@ def reference_digest(script: Script, settings: Settings) -> str:
     """A hash of what data/reference says for a table and of how it is merged."""
     path = reference_path(script.name, settings)
     rules = path.read_bytes() if path.exists() else b""
-    active = {"risk_rules": settings.rule_set, "risk_texts": settings.language}.get(script.name, "")
-    return hashlib.sha256(rules + active.encode() + script.text.encode()).hexdigest()
+    return hashlib.sha256(rules + _active_name(script.name, settings).encode() + script.text.encode()).hexdigest()
 
 
 def rules_digest(settings: Settings) -> str:

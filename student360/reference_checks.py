@@ -246,9 +246,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
 CHECKS_OF_SOUND_RULES: tuple[Check, ...] = (_ends_after_it_begins, _of_a_kind, _no_overlap)
 
 
-def mistakes_in(
-    file: str, rows: pd.DataFrame, active: str | None, known: Mapping[str, frozenset[str]]
-) -> list[Mistake]:
+def mistakes_in(file: str, rows: pd.DataFrame, active: str, known: Mapping[str, frozenset[str]]) -> list[Mistake]:
     """Every mistake of a reference file, by line.
 
     file: its name without .csv. rows: its cells as text, blank ones None; row 0 is line 2. active: the rule set or

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from student360.ingest.files import left_alone
 from student360.loading.rules import refused_rules
+from student360.reference import reference_file
 from student360.reprocess import Again
 from student360.settings import Settings
 from student360.verify import Promise
@@ -54,9 +55,13 @@ def to_do_report(warehouse: Warehouse, settings: Settings) -> Table | None:
     with warehouse.reading() as tx:
         waiting = to_do(tx)
         refused = [
-            (f"data/reference/{script.name}.csv", f"refused: {mistake}", "Correct it; the rules before are in force.")
+            (
+                f"data/reference/{reference_file(script.name)}.csv",
+                f"refused: {mistake}",
+                "Correct it; the rules before are in force.",
+            )
             for script in scripts().values()
-            if script.has_rules
+            if script.has_rules and script.name == reference_file(script.name)
             for mistake in refused_rules(tx, script)[:5]
         ]
     left = [(each.name, "lies in landing and is not taken", each.why) for each in left_alone(settings.landing)]

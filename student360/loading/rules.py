@@ -55,10 +55,10 @@ def _accepted_rules(tx: Transaction, script: Script, settings: Settings) -> pd.D
         text = reference_text(script.name, settings)
         check_reference(script.name, text, settings)
     except ReferenceProblem as problem:
-        known = ledger.settings(tx)
-        if accepted not in known:
+        before = ledger.setting(tx, accepted)
+        if before is None:
             raise
-        text = known[accepted]
+        text = before
         ledger.setting_changed(tx, f"refused:{script.name}", json.dumps([asdict(m) for m in problem.mistakes]))
     else:
         ledger.setting_changed(tx, f"refused:{script.name}", "[]")
@@ -68,15 +68,16 @@ def _accepted_rules(tx: Transaction, script: Script, settings: Settings) -> pd.D
 
 def _rules_in_force(tx: Transaction) -> str:
     """A hash of everything that figures and tiers depend on beside the data."""
-    told = {name: value for name, value in ledger.settings(tx).items() if name.startswith("accepted:")}
-    told |= {name: ledger.settings(tx).get(name, "") for name in ("rule_set", "day_rule", "attendance_sent")}
+    known = ledger.settings(tx)
+    told = {name: value for name, value in known.items() if name.startswith("accepted:")}
+    told |= {name: known.get(name, "") for name in ("rule_set", "day_rule", "attendance_sent")}
     return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()[:16]
 
 
 def refused_rules(tx: Transaction, script: Script) -> list[Mistake]:
     """Why the reference file of a table, as it is now, was refused; empty if it is in force."""
-    told = ledger.settings(tx).get(f"refused:{script.name}", "[]")
-    return [Mistake(**mistake) for mistake in json.loads(told)]
+    told = ledger.setting(tx, f"refused:{script.name}")
+    return [Mistake(**mistake) for mistake in json.loads(told or "[]")]
 
 
 def _note_settings(tx: Transaction, settings: Settings) -> None:

@@ -242,9 +242,15 @@ def settings(tx: Transaction) -> dict[str, str]:
     return {row["name"]: row["value"] for row in tx.query("SELECT name, value FROM setting")}
 
 
+def setting(tx: Transaction, name: str) -> str | None:
+    """One setting; None if it was never written."""
+    value: str | None = tx.value("SELECT value FROM setting WHERE name = ?", (name,))
+    return value
+
+
 def setting_changed(tx: Transaction, name: str, value: str) -> bool:
     """Write a setting that views or later runs need. Returns whether it was another value before."""
-    if tx.value("SELECT value FROM setting WHERE name = ?", (name,)) == value:
+    if setting(tx, name) == value:
         return False
     tx.execute(
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
