@@ -15,11 +15,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from dagster import DagsterInstance
 from sqlalchemy import make_url
 
 from student360.ingest.files import make_private
 from student360.settings import PROJECT, load_settings
 from student360.warehouse.warehouse import Warehouse
+from student360_tests.postgres import drop_schema, make_schema, new_schema, server_url
 
 
 @dataclass
@@ -70,6 +73,15 @@ class House:
         ready = "dagster.postgres.yaml" if self.postgres_url else "dagster.yaml"
         shutil.copy(PROJECT / ready, self.dagster_home / "dagster.yaml")
 
+    @contextmanager
+    def instance(self) -> Iterator[DagsterInstance]:
+        """What Dagster knows of this installation, for looking at from outside."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            with DagsterInstance.from_config(str(self.dagster_home)) as instance:
+                yield instance
+
     def drop(self, name: str, content: bytes) -> Path:
         """Put a file into landing the way that producers are told to: write aside, then rename."""
         part = self.data / "landing" / f"{name}.part"
@@ -105,6 +117,22 @@ class House:
     def daemon(self) -> AbstractContextManager[None]:
         """The daemon with its own code server."""
         return self.running("dagster-daemon", "run", "-w", str(PROJECT / "workspace.yaml"))
+
+
+def installation(engine: str, root: Path) -> House:
+    """An empty installation in a folder, on SQLite or in schemas of its own of the tests' PostgreSQL."""
+    house = House(root, server_url(), new_schema()) if engine == "postgres" else House(root)
+    house.prepare()
+    if house.schema:
+        make_schema(house.dagster_schema)
+    return house
+
+
+def remove_schemas(house: House) -> None:
+    """Remove what an installation has in PostgreSQL; its folder is left."""
+    if house.schema:
+        drop_schema(house.schema)
+        drop_schema(house.dagster_schema)
 
 
 def dagster_storage(url: str, schema: str) -> dict[str, str]:

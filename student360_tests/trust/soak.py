@@ -104,8 +104,18 @@ class Tree:
         return [process for process in self.processes() if "grpc" in _command(process)]
 
     def workers(self) -> list[psutil.Process]:
-        """The processes of runs: children of a code server (or of nobody, when theirs died)."""
-        return [process for process in self.processes() if "spawn_main" in _command(process)]
+        """The processes of runs: copies of the warm process (or of nobody, when it died), children of a code server."""
+        return [
+            process
+            for process in self.processes()
+            if "spawn_main" in _command(process) or ("warm_process" in _command(process) and _is_copy(process))
+        ]
+
+    def warm_processes(self) -> list[psutil.Process]:
+        """What runs are copied from."""
+        return [
+            process for process in self.processes() if "warm_process" in _command(process) and not _is_copy(process)
+        ]
 
     def kill(self, processes: list[psutil.Process]) -> int:
         """SIGKILL. Returns how many were alive."""
@@ -129,6 +139,13 @@ class Tree:
             with suppress(subprocess.TimeoutExpired):
                 self.daemon.wait(30)
         self.kill_all()
+
+
+def _is_copy(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        parent = process.parent()
+        return parent is None or parent.pid == 1 or "warm_process" in _command(parent)
+    return False
 
 
 def _command(process: psutil.Process) -> str:

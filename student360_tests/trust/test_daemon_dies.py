@@ -79,6 +79,10 @@ def test_each_process_may_die_in_mid_load_and_the_file_is_there_soon_after(house
     house.drop("attendance_d.csv", f"{HEADER}S2,2019-01-07,Present\n".encode())
     wait_until(is_loaded(house, "attendance_d.csv"), 2 * SOON, "the file after the code server was killed")
 
+    assert tree.kill(tree.warm_processes())
+    house.drop("attendance_f.csv", f"{HEADER}S1,2019-01-09,Present\n".encode())
+    wait_until(is_loaded(house, "attendance_f.csv"), SOON, "the file after the warm process was killed")
+
     tree.stop()
     tree.settings["STUDENT360_SETTLE_SECONDS"] = "soon"
     tree.start()
@@ -89,7 +93,7 @@ def test_each_process_may_die_in_mid_load_and_the_file_is_there_soon_after(house
     tree.start()
     wait_until(is_loaded(house, "attendance_e.csv"), SOON, "the file after the settings were mended")
     tree.stop()
-    assert_whole(house, facts=2 * 30_000 + 3)
+    assert_whole(house, facts=2 * 30_000 + 4)
 
 
 @pytest.mark.timeout(1500)
