@@ -9,11 +9,13 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 
 import pandas as pd
 
 EARLIEST, LATEST = date(1990, 1, 1), date(2059, 12, 31)
 EARLIEST_BIRTH = date(1900, 1, 1)
+FEW_TEXTS = 32
 YEAR_FIRST = re.compile(r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
 YEAR_LAST = re.compile(r"(?P<a>\d{1,2})(?P<s>[-/.])(?P<b>\d{1,2})(?P=s)(?P<y>\d{4})(?: 0?0:00(?::00)?)?")
 
@@ -47,7 +49,16 @@ class Evidence:
 
 
 def evidence(texts: pd.Series) -> Evidence:
-    """What distinct date texts (str) prove about the order of day and month."""
+    """What distinct date texts (str) prove about the order of day and month. A few are remembered, as in `clean.py`."""
+    return _evidence_of_few(tuple(texts)) if len(texts) <= FEW_TEXTS else _evidence(texts)
+
+
+@lru_cache(maxsize=512)
+def _evidence_of_few(texts: tuple[str, ...]) -> Evidence:
+    return _evidence(pd.Series(texts, dtype="object"))
+
+
+def _evidence(texts: pd.Series) -> Evidence:
     parts = texts.str.strip().str.extract(f"^{YEAR_LAST.pattern}$")[["a", "b"]].dropna().astype(int)
     return Evidence(
         first_above_12=bool(parts["a"].between(13, 31).any()),

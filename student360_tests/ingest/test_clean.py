@@ -8,7 +8,7 @@ import pytest
 from student360.contracts import Column, Kind, contracts
 from student360.contracts.performance import judge_scores
 from student360.ingest.clean import Reading, clean_values
-from student360.ingest.dates import DateOrder
+from student360.ingest.dates import FEW_TEXTS, DateOrder
 from student360.ingest.problems import CELL_REASONS
 
 READING = Reading(DateOrder.UNKNOWN, date(2026, 1, 31))
@@ -100,3 +100,15 @@ def test_every_date_column_and_kind_has_a_cleaner() -> None:
         for column in contract.columns:
             texts = pd.Series(["x"], dtype="object")
             assert len(clean_values(texts, column, READING).values) == 1
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_few_values_that_are_remembered_are_typed_as_among_many(kind: Kind) -> None:
+    texts = ["2026-01-05", "13/01/2026", "Done", "", "N/A", "7", "95 %", "yes", "A\0nn", "S 1", "Grade 3"]
+    column = Column("x", kind, "", nullable=False, not_in_future=True)
+    many = pd.Series(texts + [f"x{number}" for number in range(FEW_TEXTS)], dtype="object")
+    among_many = clean_values(many, column, READING)
+    for reading in (READING, Reading(DateOrder.DAY_FIRST, date(2025, 1, 1)), READING):
+        few = clean_values(pd.Series(texts, dtype="object"), column, reading)
+    pd.testing.assert_series_equal(few.values, among_many.values.iloc[: len(texts)])
+    pd.testing.assert_series_equal(few.reasons, among_many.reasons.iloc[: len(texts)])

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
-from student360.contracts import contracts
+from student360.contracts import Column, Kind, contracts
+from student360.ingest.clean import Cleaned, Reading, clean_values
 from student360.loading.receive import receive
 from student360.sample import District, write_district
 from student360.settings import Settings, load_settings
@@ -324,10 +325,12 @@ def test_a_load_that_dies_anywhere_and_runs_again_ends_the_same(
 def test_a_fault_of_ours_stops_one_file_and_quotes_no_value(
     house: House, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def faulty(texts: pd.Series, order: object) -> None:
-        raise ValueError(f"cannot read {list(texts)}")
+    def faulty(texts: pd.Series, column: Column, reading: Reading) -> Cleaned:
+        if column.kind is Kind.DAY:
+            raise ValueError(f"cannot read {list(texts)}")
+        return clean_values(texts, column, reading)
 
-    monkeypatch.setattr("student360.ingest.clean.parse_dates", faulty)
+    monkeypatch.setattr("student360.ingest.staging.clean_values", faulty)
     plain = "Student_ID,Subject,Exam_Score,Homework_Completion_%,Teacher_Comments\nS1,Math,70,100%,\n"
     load({"attendance.csv": ATTENDANCE, "performance.csv": plain})
     files = house.warehouse.frame("SELECT first_name, status, reason FROM ingest_file ORDER BY first_name")
