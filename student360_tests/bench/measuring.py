@@ -1,0 +1,52 @@
+"""Times and memory of processes, medians and ratios.
+
+Belongs here: how a figure is taken. Does not belong here: of what (`parts.py`).
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Measured:
+    """What was seen of one side: seconds of each run, the highest resident memory (MB), and what it said of itself."""
+
+    name: str
+    seconds: list[float] = field(default_factory=list)
+    memory: float = 0.0
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def add(self, seconds: float, memory: float = 0.0, told: Mapping[str, Any] | None = None) -> None:
+        self.seconds.append(seconds)
+        self.memory = max(self.memory, memory)
+        self.told |= told or {}
+
+
+def run_side(environment: Mapping[str, str], *arguments: str) -> tuple[dict[str, Any], float]:
+    """Run a side in a process of its own. Returns what it printed and its highest resident memory in MB."""
+    with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "student360_tests.bench.sides", *arguments],
+            env={**os.environ, **environment},
+            stdout=told,
+            stderr=errors,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        told.seek(0)
+        lines = told.read().decode().splitlines()
+        if process.returncode != 0:
+            errors.seek(0)
+            raise RuntimeError(f"{' '.join(arguments)} failed: {errors.read().decode()[-2000:]}")
+    return json.loads(lines[-1]), usage.ru_maxrss / 1024

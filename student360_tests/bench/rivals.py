@@ -1,0 +1,85 @@
+"""What Student 360 is compared with: the floor of the machine, and the way that a script does it.
+
+Belongs here: the other sides. Does not belong here: how they are measured (`measuring.py`).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_postgresql.dbapi
+import adbc_driver_sqlite.dbapi
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy
+from pyarrow import csv
+
+KEYED = (
+    "CREATE TABLE floor_attendance (date_key INTEGER NOT NULL, student INTEGER NOT NULL, code INTEGER NOT NULL,"
+    " PRIMARY KEY (date_key, student))"
+)
+RAW_TO_FACTS = (
+    "CREATE TABLE facts (student_id TEXT NOT NULL, date TEXT NOT NULL, status TEXT NOT NULL,"
+    " PRIMARY KEY (student_id, date))",
+    "INSERT INTO facts SELECT student_id, date, MIN(CASE WHEN LOWER(TRIM(status)) IN ('absent', 'a', 'absnt', '❌')"
+    " THEN 'Absent' ELSE 'Present' END) FROM raw_attendance WHERE status IS NOT NULL AND student_id IS NOT NULL"
+    " GROUP BY student_id, date",
+)
+RATE_FROM_FACTS = (
+    "SELECT f.student_durable_key, 100.0 * SUM(CASE WHEN c.category = 'ABSENT' THEN 0 ELSE 1 END) / COUNT(*) AS rate"
+    " FROM fact_attendance AS f JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key"
+    " GROUP BY f.student_durable_key"
+)
+COLUMNS = {"Date": "date_key", "Student_ID": "student", "Attendance_Status": "code"}
+
+
+def _connect(engine: str, target: str) -> Any:
+    if engine == "postgres":
+        return adbc_driver_postgresql.dbapi.connect(target, autocommit=True)
+    return adbc_driver_sqlite.dbapi.connect(target, autocommit=True)
+
+
+def floor(engine: str, target: str, file: Path) -> int:
+    """The least that any loader must do: parse as text, number the values, sort, ingest into a keyed table."""
+    as_text = {name: pa.dictionary(pa.int32(), pa.string()) for name in _header(file)}
+    options = csv.ConvertOptions(column_types=as_text, strings_can_be_null=False)
+    rows = csv.read_csv(file, convert_options=options).unify_dictionaries()
+    numbers = {to: rows[name].combine_chunks().indices.cast(pa.int64()) for name, to in COLUMNS.items()}
+    narrow = pa.table(numbers)
+    key = pc.add(pc.multiply(narrow["date_key"], 10_000_000), narrow["student"]).combine_chunks()
+    order = pc.sort_indices(key)
+    narrow, key = narrow.take(order), key.take(order)
+    is_repeat = pc.equal(key, pa.concat_arrays([pa.array([-1]), key.slice(0, len(key) - 1)]))
+    narrow = narrow.filter(pc.invert(is_repeat))
+    with _connect(engine, target) as connection, connection.cursor() as cursor:
+        cursor.execute(KEYED + (" WITHOUT ROWID" if engine == "sqlite" else ""))
+        cursor.fetchall()
+        if engine == "sqlite":
+            for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"):
+                cursor.execute(statement)
+                cursor.fetchall()
+        cursor.execute("BEGIN")
+        cursor.adbc_ingest("floor_attendance", narrow, mode="append")
+        cursor.execute("COMMIT")
+    return len(narrow)
+
+
+def _header(file: Path) -> list[str]:
+    with file.open(encoding="utf-8") as lines:
+        return lines.readline().strip().split(",")
+
+
+def pandas_and_script(engine: str, target: str, file: Path) -> int:
+    """As the original project did: pandas, to_sql, then a SQL script. No rejects, no ledger, no lineage."""
+    url = f"sqlite:///{target}" if engine == "sqlite" else target.replace("postgresql://", "postgresql+psycopg2://", 1)
+    database = sqlalchemy.create_engine(url)
+    frame = pd.read_csv(file)
+    frame = frame.rename(columns={"Student_ID": "student_id", "Date": "date", "Attendance_Status": "status"})
+    frame["date"] = pd.to_datetime(frame["date"], format="mixed").dt.strftime("%Y-%m-%d")
+    frame[["student_id", "date", "status"]].to_sql(
+        "raw_attendance", database, index=False, if_exists="replace", chunksize=100_000
+    )
+    with database.begin() as connection:
+        for statement in RAW_TO_FACTS:
+            connection.exec_driver_sql(statement)
+        return int(connection.exec_driver_sql("SELECT COUNT(*) FROM facts").scalar_one())
