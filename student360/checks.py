@@ -79,12 +79,11 @@ def rules_check_specs(script: Script) -> list[AssetCheckSpec]:
     return [AssetCheckSpec("rules_valid", asset=script.name, description=_fix_rules(script))]
 
 
-def rules_checks(warehouse: Warehouse, script: Script) -> list[AssetCheckResult]:
+def rules_checks(tx: Transaction, script: Script) -> list[AssetCheckResult]:
     """Whether the reference file of a table is in force, or refused and why."""
     if not script.has_rules:
         return []
-    with warehouse.reading() as tx:
-        mistakes = refused_rules(tx, script)
+    mistakes = refused_rules(tx, script)
     told: dict[str, Any] = {"mistakes": len(mistakes)}
     if mistakes:
         told["where"] = _shown([asdict(mistake) for mistake in mistakes[:50]])
@@ -110,16 +109,15 @@ def load_check_keys() -> list[AssetCheckKey]:
     return loads + [spec.key for script in scripts().values() for spec in rules_check_specs(script)]
 
 
-def load_checks(warehouse: Warehouse, contract: Contract) -> list[AssetCheckResult]:
+def load_checks(tx: Transaction, contract: Contract) -> list[AssetCheckResult]:
     """Results of the load checks of a feed, from the ledger: their cost does not grow with the facts."""
-    with warehouse.reading() as tx:
-        results = [check(tx, contract) for check in LOAD_CHECKS.values()]
-        if contract.feed in CODE_TABLES:
-            results.append(_unmapped_codes(tx, contract))
-        if contract.feed == ATTENDANCE:
-            results.append(_presence_sent(tx, contract))
-        if contract.loads == "dim_students":
-            results.append(_identities_clear(tx, contract))
+    results = [check(tx, contract) for check in LOAD_CHECKS.values()]
+    if contract.feed in CODE_TABLES:
+        results.append(_unmapped_codes(tx, contract))
+    if contract.feed == ATTENDANCE:
+        results.append(_presence_sent(tx, contract))
+    if contract.loads == "dim_students":
+        results.append(_identities_clear(tx, contract))
     return results
 
 

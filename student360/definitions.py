@@ -16,7 +16,7 @@ from student360.assets.analysis import backtest_asset
 from student360.assets.common import landing_files
 from student360.assets.raw import raw_asset
 from student360.assets.spark import spark_asset
-from student360.assets.sql import sql_asset
+from student360.assets.sql import feed_asset, group_asset
 from student360.assets.staging import staging_asset
 from student360.automation import aggregates, backtest, ingest, nightly_quality, quality, spark_automation
 from student360.checks import table_checks
@@ -25,7 +25,7 @@ from student360.io_managers import ClaimedFilesIOManager, WarehouseIOManager
 from student360.sensors import landing_sensor
 from student360.settings import load_settings
 from student360.spark.session import Spark
-from student360.warehouse.scripts import scripts
+from student360.warehouse.scripts import in_order, scripts
 from student360.warehouse.warehouse import Warehouse
 
 PRIVATE_UMASK = 0o077
@@ -37,13 +37,16 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
     warehouse = Warehouse(url=settings.warehouse_url)
     spark = Spark(master=settings.spark_master)
     feeds = contracts().values()
-    sql_assets = [s for s in scripts().values() if s.layer in ("core", "marts")]
+    loaded = {contract.loads for contract in feeds}
+    rules = [script for script in in_order("core") if script.name not in loaded]
     return Definitions(
         assets=[
             landing_files,
             *(raw_asset(contract) for contract in feeds),
             *(staging_asset(contract) for contract in feeds),
-            *(sql_asset(script) for script in sql_assets),
+            group_asset("rules", rules),
+            *(feed_asset(scripts()[contract.loads], contract) for contract in feeds),
+            group_asset("marts", in_order("marts")),
             *(spark_asset(script) for script in scripts().values() if script.layer == "spark"),
             backtest_asset(scripts()["risk_backtest"]),
         ],

@@ -3,12 +3,11 @@
 Belongs here: looking back. Does not belong here: how risk is measured and judged (`sql/marts`).
 """
 
-from collections.abc import Mapping
 from datetime import date
 
 import pandas as pd
 
-from student360.warehouse.scripts import Script, operation, scripts
+from student360.warehouse.scripts import operation, queries, scripts
 from student360.warehouse.warehouse import Transaction
 
 MONITOR = "v_student_risk_monitor"
@@ -21,7 +20,7 @@ def risk_as_of(tx: Transaction, day: date) -> pd.DataFrame:
     Computed anew from all facts about days up to then, the student versions and the rules that were valid then; so it
     knows corrections that came later (`risk_said_on` does not). Undated scores always count.
     """
-    return tx.frame(_as_of(tx, day, f"SELECT * FROM ({_body(scripts()[MONITOR])}) AS monitor"))
+    return tx.frame(_as_of(tx, day, f"SELECT * FROM {MONITOR}"))
 
 
 def indicators_as_of(tx: Transaction, day: date) -> pd.DataFrame:
@@ -31,13 +30,12 @@ def indicators_as_of(tx: Transaction, day: date) -> pd.DataFrame:
 
 def judged_as_of(tx: Transaction, day: date) -> pd.DataFrame:
     """The list as of a day: student_durable_key, risk_tier, indicator and level (0-3), a row per indicator."""
-    monitor = _body(scripts()[MONITOR])
     return tx.frame(
         _as_of(
             tx,
             day,
             "SELECT m.student_durable_key, m.risk_tier, i.indicator, i.level"
-            f" FROM ({monitor}) AS m JOIN {INDICATORS} AS i ON i.student_durable_key = m.student_durable_key",
+            f" FROM student_risk AS m JOIN {INDICATORS} AS i ON i.student_durable_key = m.student_durable_key",
         )
     )
 
@@ -57,13 +55,5 @@ def risk_said_on(tx: Transaction, day: date) -> pd.DataFrame:
 
 def _as_of(tx: Transaction, day: date, query: str) -> str:
     """A query with all that it reads put before it as of a day."""
-    found = scripts()
-    tables = {name: found[name].rows for name in ("student_attendance_month", "student_month", "student_course")}
-    views = {name: _body(found[name]) for name in ("v_risk_measures", INDICATORS)}
-    fragments: Mapping[str, str] = {**tables, **views, "day": f"{day:%Y%m%d}", "home": tx.engine.home}
+    fragments = {**queries(), "day": f"{day:%Y%m%d}", "home": tx.engine.home}
     return f"{operation('risk_as_of').statements('any', fragments)[0]}\n{query}"
-
-
-def _body(view: Script) -> str:
-    """The query of a view."""
-    return view.sections["schema"].partition(f"CREATE VIEW {view.name} AS")[2].strip().rstrip(";")

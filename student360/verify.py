@@ -12,10 +12,10 @@ from student360.contracts import contracts
 from student360.ingest.files import content_hash
 from student360.settings import Settings
 from student360.warehouse import ledger
-from student360.warehouse.scripts import operation, scripts
+from student360.warehouse.scripts import operation, queries, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
 
-RECOMPUTED = ("student_attendance_month", "student_month", "student_course")
+RECOMPUTED = ("student_attendance_month", "student_month", "student_course", "student_risk")
 FOUND = "f.rows_loaded + f.rows_updated + f.rows_unchanged + f.rows_rejected + f.rows_waiting"
 
 
@@ -198,13 +198,13 @@ def _figures(warehouse: Warehouse) -> Promise:
             tx.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM {table}")
         tx.run(operation("recompute"), "everything")
         for table in RECOMPUTED:
-            tx.run(scripts()[table], "merge")
+            tx.run(scripts()[table], "merge", queries())
             rows += tx.count(f"SELECT COUNT(*) FROM {table}")
             differences[table] = _differences(tx, table, f"kept_{table}")
         raise _Undo
     again = "run `python -m student360 reprocess --all`"
     broken = tuple(f"{table}: {count} rows differ; {again}" for table, count in differences.items() if count)
-    return Promise("monthly and course figures equal the facts", rows, broken)
+    return Promise("monthly and course figures and what is said of each student equal the facts", rows, broken)
 
 
 def _differences(tx: Transaction, left: str, right: str) -> int:

@@ -13,14 +13,10 @@ from student360.spark.java import JavaMissing, find_java
 from student360.warehouse.ledger import COUNTS
 from student360_tests.postgres import (
     OwnServer,
-    drop_schema,
-    make_schema,
-    new_schema,
-    server_url,
     server_version,
     throw_away_server,
 )
-from student360_tests.running import House
+from student360_tests.running import House, installation, remove_schemas
 from student360_tests.trust.faults import FAULTS, outcomes_of
 
 NewHouse = Callable[[str], House]
@@ -46,11 +42,7 @@ def new_house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     houses: list[House] = []
 
     def _new_house(engine: str) -> House:
-        root = tmp_path_factory.mktemp("house")
-        house = House(root, server_url(), new_schema()) if engine == "postgres" else House(root)
-        house.prepare()
-        if house.schema:
-            make_schema(house.dagster_schema)
+        house = installation(engine, tmp_path_factory.mktemp("house"))
         houses.append(house)
         for name in [name for name in os.environ if name.startswith("STUDENT360_WAREHOUSE")]:
             monkeypatch.delenv(name)
@@ -62,9 +54,7 @@ def new_house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
     yield _new_house
     for house in houses:
-        if house.schema:
-            drop_schema(house.schema)
-            drop_schema(house.dagster_schema)
+        remove_schemas(house)
 
 
 @pytest.fixture(scope="module")

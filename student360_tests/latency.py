@@ -15,7 +15,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from dagster import DagsterInstance, RunsFilter
+from dagster import RunsFilter
 
 from student360.sample import District, write_district
 from student360.settings import PROJECT
@@ -34,7 +34,7 @@ def daily_file(students: int, day: date, seed: int) -> bytes:
 
 def where_time_went(house: House, dropped: float) -> str:
     """Seconds until the run was asked for, until its first step, and until the file was visible."""
-    with DagsterInstance.from_config(str(house.dagster_home)) as instance:
+    with house.instance() as instance:
         record = instance.get_run_records(RunsFilter(job_name="ingest"), limit=1)[0]
     asked = record.create_timestamp.timestamp() - dropped
     launched = (record.start_time or 0) - dropped - asked

@@ -43,7 +43,7 @@ def table(check: AssetCheckEvaluation, name: str) -> list[dict[str, Any]]:
 
 
 def metadata(result: ExecuteInProcessResult, table: str) -> dict[str, Any]:
-    events = [e for e in result.asset_materializations_for_node(table) if e.asset_key == AssetKey(table)]
+    events = [e.materialization for e in result.get_asset_materialization_events() if e.asset_key == AssetKey(table)]
     return {name: value.value for event in events for name, value in event.metadata.items()}
 
 

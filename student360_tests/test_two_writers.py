@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance
 
 from student360.sample import District, write_district
 from student360.settings import PROJECT
@@ -24,7 +23,8 @@ MATERIALIZE = (
 
 def make_dagsters_storage(house: House) -> None:
     """As the first start of Dagster does: two processes that make it at the same moment fail, whatever they run."""
-    DagsterInstance.from_config(str(house.dagster_home)).dispose()
+    with house.instance():
+        pass
 
 
 @pytest.mark.fault("F13")

@@ -5,10 +5,14 @@ CREATE TABLE touched_student_month (
     student_durable_key {integer} NOT NULL, -- The student.
     month_key           {integer} NOT NULL, -- The month, yyyymm; 0 for undated scores.
     feed                {text} NOT NULL, -- Which feed changed.
-    PRIMARY KEY (student_durable_key, month_key, feed)
+    first_date_key      {integer} NOT NULL DEFAULT 0, -- The first day of the month that changed, yyyymmdd; 0 for all of it.
+    PRIMARY KEY (student_durable_key, month_key, feed, first_date_key)
 ) {keyed};
 
 -- name: after_merge
-INSERT INTO touched_student_month (student_durable_key, month_key, feed)
-SELECT DISTINCT student_durable_key, day_key / 100, feed FROM incoming WHERE outcome IN ('loaded', 'updated')
+INSERT INTO touched_student_month (student_durable_key, month_key, feed, first_date_key)
+SELECT student_durable_key, day_key / 100, feed, MIN(day_key)
+FROM incoming
+WHERE outcome IN ('loaded', 'updated')
+GROUP BY student_durable_key, day_key / 100, feed
 ON CONFLICT DO NOTHING;

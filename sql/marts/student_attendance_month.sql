@@ -1,7 +1,8 @@
 -- Attendance of each student per month and school. Kept up to date for the students and months that a load touched, so
 -- that the risk monitor never reads the facts. A day counts once, whatever the number of its periods, and for one school.
 -- Days are counted in parts of 2520 a day, the least number that 1 to 10 periods divide without rest, so that limits are
--- compared in integers. STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
+-- compared in integers. A month to which days are only added is not counted again: the row that was kept goes before them.
+-- STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
 -- without a row means, data/reference/dim_dates.csv when there is no school.
 
 -- name: schema
@@ -11,6 +12,7 @@ CREATE TABLE student_attendance_month (
     month_key           {integer} NOT NULL, -- Month as yyyymm.
     school_key          {integer} NOT NULL REFERENCES dim_schools (school_key), -- The school that took attendance; else that of enrolment on the day.
     first_date_key      {integer} NOT NULL, -- First day of these, yyyymmdd.
+    last_date_key       {integer} NOT NULL, -- Last day of these, yyyymmdd.
     days_recorded       {integer} NOT NULL, -- Days with attendance that could be understood.
     absent_parts        {integer} NOT NULL, -- Days missed, in parts of 2520 a day. [sensitive]
     excused_parts       {integer} NOT NULL, -- Of these, excused. [sensitive]
@@ -50,21 +52,52 @@ INSERT INTO setting (name, value)
 SELECT 'presumed_until', CAST(e.last_date_key AS TEXT) FROM data_extent AS e WHERE e.feed = 'attendance'
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
+CREATE TEMP TABLE changed AS
+SELECT student_durable_key, month_key, MIN(first_date_key) AS first_date_key
+FROM touched_student_month
+WHERE feed = 'attendance'
+GROUP BY student_durable_key, month_key;
+
+CREATE TEMP TABLE kept AS
+SELECT m.*
+FROM changed AS c
+CROSS JOIN (SELECT DISTINCT month_key, school_year FROM dim_dates) AS y
+CROSS JOIN student_attendance_month AS m
+WHERE y.month_key = c.month_key AND m.student_durable_key = c.student_durable_key AND m.school_year = y.school_year
+  AND m.month_key = c.month_key;
+
 CREATE TEMP TABLE touched AS
-SELECT DISTINCT student_durable_key, month_key FROM touched_student_month WHERE feed = 'attendance';
+SELECT
+    c.student_durable_key, c.month_key,
+    CASE WHEN c.first_date_key > COALESCE(MAX(k.last_date_key), 0)
+        THEN c.first_date_key ELSE 100 * c.month_key END AS first_date_key
+FROM changed AS c
+LEFT JOIN kept AS k ON k.student_durable_key = c.student_durable_key AND k.month_key = c.month_key
+GROUP BY c.student_durable_key, c.month_key, c.first_date_key;
 
 DELETE FROM student_attendance_month
-WHERE (student_durable_key, month_key) IN (SELECT student_durable_key, month_key FROM touched);
+WHERE (student_durable_key, school_year, month_key, school_key) IN (
+    SELECT student_durable_key, school_year, month_key, school_key FROM kept
+);
+
+DELETE FROM kept
+WHERE (student_durable_key, month_key) IN (
+    SELECT student_durable_key, month_key FROM touched WHERE first_date_key = 100 * month_key
+);
 
 INSERT INTO student_attendance_month (
-    student_durable_key, school_year, month_key, school_key, first_date_key, days_recorded, absent_parts, excused_parts,
-    days_late, days_unmapped, day_marks, absent_so_far
+    student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
+    excused_parts, days_late, days_unmapped, day_marks, absent_so_far
 )
 {rows};
 
 DELETE FROM touched_student_month WHERE feed = 'attendance';
 
+DROP TABLE changed;
+
 DROP TABLE touched;
+
+DROP TABLE kept;
 
 -- name: rows
 WITH version AS (
@@ -97,9 +130,9 @@ sent AS (
     CROSS JOIN fact_attendance AS f
     CROSS JOIN dim_attendance_codes AS c
     WHERE v.student_durable_key = t.student_durable_key
-      AND d.month_key = t.month_key AND d.is_closed = 0
-      AND d.date_key <= (SELECT o.as_of_date_key FROM v_as_of AS o)
-      AND d.date_key >= v.from_key AND d.date_key < v.to_key
+      AND d.date_key BETWEEN t.first_date_key AND 100 * t.month_key + 99 AND +d.is_closed = 0
+      AND +d.date_key <= (SELECT o.as_of_date_key FROM v_as_of AS o)
+      AND +d.date_key >= v.from_key AND +d.date_key < v.to_key
       AND f.date_key = d.date_key AND f.student_durable_key = t.student_durable_key
       AND c.attendance_code_key = f.attendance_code_key
     GROUP BY t.student_durable_key, d.school_year, d.month_key, d.date_key
@@ -115,7 +148,7 @@ presumed AS (
     CROSS JOIN data_extent AS e
     WHERE p.name = 'attendance_sent' AND p.value = 'absences_only' AND e.feed = 'attendance'
       AND v.student_durable_key = t.student_durable_key
-      AND d.month_key = t.month_key AND d.is_instructional = 1
+      AND d.month_key = t.month_key AND d.date_key >= t.first_date_key AND d.is_instructional = 1
       AND d.date_key >= v.from_key AND d.date_key < v.to_key AND d.date_key < v.ends_key
       AND (v.enrolled_on IS NULL OR d.full_date >= v.enrolled_on)
       AND (v.left_on IS NULL OR d.full_date < v.left_on)
@@ -149,36 +182,40 @@ counted AS (
         JOIN dim_schools AS h ON h.school_id = x.school_id
         WHERE x.date_key = a.date_key AND h.school_key = a.school_key
     )
+),
+part AS (
+    SELECT
+        student_durable_key, school_year, month_key, school_key, date_key AS first_date_key, date_key AS last_date_key,
+        CASE WHEN mapped > 0 THEN 1 ELSE 0 END AS days_recorded, absent_parts,
+        CASE
+            WHEN absent_parts = 0 THEN 0
+            WHEN day_rule = 'share' THEN 2520 * excused_pct / (100 * mapped)
+            WHEN 2 * excused_pct >= absent_pct THEN absent_parts
+            ELSE 0
+        END AS excused_parts,
+        is_late AS days_late, CASE WHEN mapped = 0 THEN is_unmapped ELSE 0 END AS days_unmapped,
+        CASE WHEN mapped = 0 THEN NULL WHEN absent_parts = 2520 THEN 'A' WHEN absent_parts > 0 THEN 'H' ELSE 'P' END AS day_marks,
+        NULL AS absent_so_far
+    FROM counted
+    UNION ALL
+    SELECT
+        k.student_durable_key, k.school_year, k.month_key, k.school_key, k.first_date_key, k.last_date_key, k.days_recorded,
+        k.absent_parts, k.excused_parts, k.days_late, k.days_unmapped, k.day_marks, k.absent_so_far
+    FROM kept AS k
 )
 SELECT
-    student_durable_key, school_year, month_key, school_key, MIN(date_key) AS first_date_key,
-    SUM(CASE WHEN mapped > 0 THEN 1 ELSE 0 END) AS days_recorded,
-    SUM(absent_parts) AS absent_parts,
-    SUM(CASE
-        WHEN absent_parts = 0 THEN 0
-        WHEN day_rule = 'share' THEN 2520 * excused_pct / (100 * mapped)
-        WHEN 2 * excused_pct >= absent_pct THEN absent_parts
-        ELSE 0
-    END) AS excused_parts,
-    SUM(is_late) AS days_late,
-    SUM(CASE WHEN mapped = 0 THEN is_unmapped ELSE 0 END) AS days_unmapped,
-    COALESCE(STRING_AGG(
-        CASE
-            WHEN mapped = 0 THEN NULL
-            WHEN absent_parts = 2520 THEN 'A'
-            WHEN absent_parts > 0 THEN 'H'
-            ELSE 'P'
-        END, '' ORDER BY date_key
-    ), '') AS day_marks,
-    COALESCE(STRING_AGG(
-        CASE WHEN mapped > 0 THEN SUBSTR(CAST(100000 + parts_so_far AS TEXT), 2) END, '' ORDER BY date_key
-    ), '') AS absent_so_far
+    student_durable_key, school_year, month_key, school_key, MIN(first_date_key) AS first_date_key,
+    MAX(last_date_key) AS last_date_key, SUM(days_recorded) AS days_recorded, SUM(absent_parts) AS absent_parts,
+    SUM(excused_parts) AS excused_parts, SUM(days_late) AS days_late, SUM(days_unmapped) AS days_unmapped,
+    COALESCE(STRING_AGG(day_marks, '' ORDER BY first_date_key), '') AS day_marks,
+    COALESCE(STRING_AGG(absent_so_far, '' ORDER BY first_date_key), '') AS absent_so_far
 FROM (
     SELECT
-        c.*,
-        SUM(c.absent_parts) OVER (
-            PARTITION BY c.student_durable_key, c.school_year, c.month_key, c.school_key ORDER BY c.date_key
-        ) AS parts_so_far
-    FROM counted AS c
+        p.student_durable_key, p.school_year, p.month_key, p.school_key, p.first_date_key, p.last_date_key, p.days_recorded,
+        p.absent_parts, p.excused_parts, p.days_late, p.days_unmapped, p.day_marks,
+        COALESCE(p.absent_so_far, CASE WHEN p.days_recorded > 0 THEN SUBSTR(CAST(100000 + SUM(p.absent_parts) OVER (
+            PARTITION BY p.student_durable_key, p.school_year, p.month_key, p.school_key ORDER BY p.first_date_key
+        ) AS TEXT), 2) END) AS absent_so_far
+    FROM part AS p
 ) AS summed
 GROUP BY student_durable_key, school_year, month_key, school_key

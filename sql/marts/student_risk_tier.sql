@@ -29,35 +29,19 @@ CREATE UNIQUE INDEX student_risk_tier_current ON student_risk_tier (student_dura
 -- name: row_count
 SELECT COUNT(*) FROM student_risk_tier WHERE is_current = 1;
 
--- name: due
-SELECT CASE
-    WHEN EXISTS (SELECT 1 FROM touched_student) THEN 1
-    WHEN (SELECT s.value FROM setting AS s WHERE s.name = 'day_of_tiers')
-        IS DISTINCT FROM (SELECT CAST(o.as_of_date_key AS TEXT) FROM v_as_of AS o) THEN 1
-    WHEN (SELECT s.value FROM setting AS s WHERE s.name = 'rules_of_tiers')
-        IS DISTINCT FROM (SELECT s.value FROM setting AS s WHERE s.name = 'rules_now') THEN 1
-    ELSE 0
-END AS is_due;
-
 -- name: merge
-CREATE TEMP TABLE tier_now AS
-SELECT
-    student_durable_key, risk_tier, risk_score, reasons, attendance_rate, days_absent, courses_failing, average_score,
-    data_coverage
-FROM v_student_risk_monitor;
-
 CREATE TEMP TABLE moved AS
 SELECT
     n.student_durable_key, COALESCE(b.change_no, 0) + 1 AS change_no, b.risk_tier AS tier_before, n.risk_tier, n.risk_score,
     n.reasons, n.attendance_rate, n.days_absent, n.courses_failing, n.average_score, n.data_coverage
-FROM tier_now AS n
+FROM student_risk AS n
 LEFT JOIN student_risk_tier AS b ON b.student_durable_key = n.student_durable_key AND b.is_current = 1
 WHERE n.risk_tier IS DISTINCT FROM b.risk_tier
 UNION ALL
 SELECT b.student_durable_key, b.change_no + 1, b.risk_tier, NULL, 0, '', NULL, NULL, NULL, NULL, NULL
 FROM student_risk_tier AS b
 WHERE b.is_current = 1 AND b.risk_tier IS NOT NULL
-  AND b.student_durable_key NOT IN (SELECT n.student_durable_key FROM tier_now AS n);
+  AND b.student_durable_key NOT IN (SELECT n.student_durable_key FROM student_risk AS n);
 
 UPDATE student_risk_tier SET is_current = 0
 WHERE is_current = 1 AND student_durable_key IN (SELECT student_durable_key FROM moved);
@@ -84,10 +68,8 @@ SELECT 'rules_of_tiers', s.value FROM setting AS s WHERE s.name = 'rules_now'
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
 INSERT INTO setting (name, value)
-SELECT 'day_of_tiers', CAST(o.as_of_date_key AS TEXT) FROM v_as_of AS o WHERE 1 = 1
+SELECT 'data_of_tiers', o.data_known FROM v_as_of AS o WHERE 1 = 1
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
-
-DROP TABLE tier_now;
 
 DELETE FROM touched_student;
 

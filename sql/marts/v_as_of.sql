@@ -9,6 +9,9 @@ SELECT
     d.day_number AS day_number, -- integer: The day as days since 1970-01-01.
     d.month_key AS month_key, -- integer: Its month, yyyymm.
     d.school_year AS school_year, -- integer: Its school year, named by the year it ends in.
+    CAST(d.date_key AS TEXT) || COALESCE((
+        SELECT STRING_AGG(' ' || e.feed || ' ' || CAST(e.first_date_key AS TEXT), '' ORDER BY e.feed) FROM data_extent AS e
+    ), '') AS data_known, -- text: The day, and which feeds were sent since when: if it is another, all students are judged again.
     COALESCE((
         SELECT MAX(r.rule_set) FROM risk_rules AS r JOIN setting AS s ON s.name = 'rule_set' AND s.value = r.rule_set
     ), 'default') AS rule_set, -- text: The active rule set.

@@ -23,15 +23,7 @@ FROM fact_attendance AS f
 JOIN dim_dates AS d ON d.date_key = f.date_key
 JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key
 JOIN dim_subjects AS b ON b.subject_key = f.subject_key
-JOIN dim_students AS v ON v.student_key = (
-    SELECT n.student_key
-    FROM dim_students AS n
-    WHERE n.student_durable_key = f.student_durable_key
-    ORDER BY CASE WHEN n.valid_from <= d.full_date THEN 0 ELSE 1 END,
-        CASE WHEN n.valid_from <= d.full_date THEN n.valid_from END DESC, n.valid_from, n.student_key DESC
-    LIMIT 1
-)
-JOIN dim_schools AS h ON h.school_key = v.school_key
+{student_of_the_day}
 LEFT JOIN dim_schools AS t ON t.school_key = f.school_key AND t.school_key > 0;
 
 -- name: row_count

@@ -3,7 +3,7 @@
 
 -- name: schema
 CREATE VIEW v_risk_measures AS
-WITH look AS MATERIALIZED (
+WITH rules_now AS (
     SELECT
         o.as_of_date_key, o.as_of_date, o.day_number, o.month_key, o.school_year,
         COALESCE(MAX(CASE WHEN r.indicator = 'attendance_trend' THEN r.window_size END), 20) AS trend_days,
@@ -13,6 +13,15 @@ WITH look AS MATERIALIZED (
     LEFT JOIN risk_rules AS r ON r.rule_set = o.rule_set
         AND r.valid_from_key <= o.as_of_date_key AND r.valid_to_key > o.as_of_date_key
     GROUP BY o.as_of_date_key, o.as_of_date, o.day_number, o.month_key, o.school_year
+),
+look AS MATERIALIZED (
+    SELECT
+        r.*,
+        (
+            SELECT MIN(d.date_key) FROM dim_dates AS d
+            WHERE d.school_year = r.school_year AND d.day_number > r.day_number - r.homework_days
+        ) AS homework_from_key
+    FROM rules_now AS r
 ),
 enrolled AS (
     SELECT s.student_durable_key
@@ -28,14 +37,16 @@ running AS (
         SUM(m.absent_parts) OVER in_order - m.absent_parts AS parts_before,
         SUM(m.days_recorded) OVER (PARTITION BY m.student_durable_key) AS days
     FROM look AS o
-    JOIN student_attendance_month AS m ON m.school_year = o.school_year AND m.month_key <= o.month_key
+    CROSS JOIN enrolled AS e
+    CROSS JOIN student_attendance_month AS m
+    WHERE m.student_durable_key = e.student_durable_key AND m.school_year = o.school_year AND m.month_key <= o.month_key
     WINDOW in_order AS (PARTITION BY m.student_durable_key ORDER BY m.month_key, m.first_date_key, m.school_key)
 ),
-attendance AS (
+attendance AS MATERIALIZED (
     SELECT
         r.student_durable_key, CAST(MAX(r.days) AS BIGINT) AS days, CAST(SUM(r.absent_parts) AS BIGINT) AS absent_parts,
         SUM(r.days_unmapped) AS days_unmapped,
-        STRING_AGG(r.day_marks, '' ORDER BY r.month_key, r.first_date_key) AS marks,
+        MAX(CASE WHEN RTRIM(r.day_marks, 'A') = '' THEN 0 ELSE r.days_before + LENGTH(RTRIM(r.day_marks, 'A')) END) AS last_present,
         COALESCE(MAX(CASE
             WHEN r.days - o.trend_days > r.days_before AND r.days - o.trend_days <= r.days_before + r.days_recorded
             THEN r.parts_before
@@ -80,7 +91,9 @@ course AS (
             (c.score_bp_sum - c.last_score_bp_sum) / (c.scores - c.last_scores) - c.last_score_bp_sum / c.last_scores
         END) AS fall_bp
     FROM look AS o
-    JOIN student_course AS c ON c.school_year IN (o.school_year, 0)
+    CROSS JOIN enrolled AS e
+    CROSS JOIN student_course AS c
+    WHERE c.student_durable_key = e.student_durable_key AND c.school_year IN (o.school_year, 0)
     GROUP BY c.student_durable_key, c.subject
 ),
 pass_mark AS (
@@ -105,17 +118,21 @@ homework AS (
         SUM(CASE WHEN s.category = 'MISSING' THEN 1 ELSE 0 END) AS missing,
         SUM(CASE WHEN s.category IN ('DONE', 'MISSING') THEN 1 ELSE 0 END) AS due, COUNT(*) AS sent
     FROM look AS o
-    CROSS JOIN dim_dates AS d
+    CROSS JOIN enrolled AS e
     CROSS JOIN fact_homework AS f
     CROSS JOIN dim_homework_statuses AS s
-    WHERE d.day_number > o.day_number - o.homework_days AND d.day_number <= o.day_number
-      AND d.school_year = o.school_year AND f.due_date_key = d.date_key AND s.homework_status_key = f.homework_status_key
+    WHERE f.student_durable_key = e.student_durable_key
+      AND f.due_date_key BETWEEN o.homework_from_key AND o.as_of_date_key
+      AND s.homework_status_key = f.homework_status_key
     GROUP BY f.student_durable_key
 ),
 contact AS (
     SELECT m.student_durable_key, MAX(m.last_contact_key) AS last_contact_key
     FROM look AS o
-    JOIN student_month AS m ON m.school_year IN (o.school_year, o.school_year - 1) AND m.month_key <= o.month_key
+    CROSS JOIN enrolled AS e
+    CROSS JOIN student_month AS m
+    WHERE m.student_durable_key = e.student_durable_key AND m.school_year IN (o.school_year, o.school_year - 1)
+      AND m.month_key <= o.month_key
     GROUP BY m.student_durable_key
 ),
 messages AS (
@@ -124,78 +141,78 @@ messages AS (
     JOIN dim_dates AS d ON d.date_key = e.first_date_key
     WHERE e.feed = 'communication'
 ),
-measure AS (
+known AS MATERIALIZED (
     SELECT
-        e.student_durable_key, 'attendance_rate' AS indicator,
-        2520 * a.days - a.absent_parts AS numerator, 2520 * a.days AS denominator, a.days AS data_points,
-        a.days + a.days_unmapped AS data_sent, 1 AS is_judged_now,
-        a.absent_parts AS parts, 1000 * a.absent_parts / (2520 * a.days) AS share_tenths, w.recent_parts, w.recent_days
-    FROM enrolled AS e
-    LEFT JOIN attendance AS a ON a.student_durable_key = e.student_durable_key AND a.days > 0
-    LEFT JOIN windows AS w ON w.student_durable_key = e.student_durable_key
-    UNION ALL
-    SELECT
-        e.student_durable_key, 'attendance_first_month', w.first_parts, 2520, w.first_days, w.first_days,
-        CASE WHEN a.days > 3 * o.first_days THEN 0 ELSE 1 END, w.first_parts, NULL, NULL, NULL
+        e.student_durable_key, a.days, a.absent_parts, a.days_unmapped, a.days - a.last_present AS streak,
+        w.recent_days, w.recent_parts, w.before_days, w.before_parts, w.first_days, w.first_parts,
+        CASE WHEN w.before_days < w.recent_days THEN w.before_days ELSE w.recent_days END AS both_days,
+        CASE WHEN a.days > 3 * o.first_days THEN 0 ELSE 1 END AS is_first_month,
+        s.core_courses, s.core_courses_sent, s.failing, s.scores, s.score_bp_sum, s.flagged, s.homework_values,
+        s.homework_bp_sum, s.falling_courses, s.fall_bp, h.missing, h.due, h.sent,
+        o.day_number - CASE WHEN d.day_number > f.day_number THEN d.day_number ELSE f.day_number END AS days_without_contact
     FROM enrolled AS e
     CROSS JOIN look AS o
-    LEFT JOIN windows AS w ON w.student_durable_key = e.student_durable_key
     LEFT JOIN attendance AS a ON a.student_durable_key = e.student_durable_key
-    UNION ALL
-    SELECT
-        e.student_durable_key, 'attendance_streak', LENGTH(a.marks) - LENGTH(RTRIM(a.marks, 'A')), 1, a.days, a.days, 1,
-        NULL, NULL, NULL, NULL
-    FROM enrolled AS e
-    LEFT JOIN attendance AS a ON a.student_durable_key = e.student_durable_key
-    UNION ALL
-    SELECT
-        e.student_durable_key, 'attendance_trend',
-        w.recent_parts * w.before_days - w.before_parts * w.recent_days, 2520 * w.before_days * w.recent_days,
-        CASE WHEN w.before_days < w.recent_days THEN w.before_days ELSE w.recent_days END,
-        CASE WHEN w.before_days < w.recent_days THEN w.before_days ELSE w.recent_days END, 1,
-        w.before_parts, NULL, w.recent_parts, w.recent_days
-    FROM enrolled AS e
     LEFT JOIN windows AS w ON w.student_durable_key = e.student_durable_key
-    UNION ALL
-    SELECT
-        e.student_durable_key, 'courses_failing', s.failing, 1, s.core_courses, s.core_courses_sent, 1, NULL, NULL, NULL,
-        NULL
-    FROM enrolled AS e
     LEFT JOIN scores AS s ON s.student_durable_key = e.student_durable_key
-    UNION ALL
-    SELECT
-        e.student_durable_key, 'average_score', s.score_bp_sum, 10000 * s.scores, s.scores, s.scores + s.flagged, 1, NULL,
-        NULL, NULL, NULL
-    FROM enrolled AS e
-    LEFT JOIN scores AS s ON s.student_durable_key = e.student_durable_key
-    UNION ALL
-    SELECT
-        e.student_durable_key, 'score_trend', s.fall_bp, 10000 * s.falling_courses, s.falling_courses, s.falling_courses, 1,
-        NULL, NULL, NULL, NULL
-    FROM enrolled AS e
-    LEFT JOIN scores AS s ON s.student_durable_key = e.student_durable_key
-    UNION ALL
-    SELECT
-        e.student_durable_key, 'homework_missing', h.missing, h.due, h.due, h.sent, 1, 2520 * h.missing,
-        CASE WHEN h.due > 0 THEN 1000 * h.missing / h.due END, NULL, NULL
-    FROM enrolled AS e
     LEFT JOIN homework AS h ON h.student_durable_key = e.student_durable_key
-    UNION ALL
-    SELECT
-        e.student_durable_key, 'homework_completion', s.homework_bp_sum, 10000 * s.homework_values, s.homework_values,
-        s.homework_values, 1, NULL, NULL, NULL, NULL
-    FROM enrolled AS e
-    LEFT JOIN scores AS s ON s.student_durable_key = e.student_durable_key
-    UNION ALL
-    SELECT
-        e.student_durable_key, 'contact_gap',
-        o.day_number - CASE WHEN d.day_number > f.day_number THEN d.day_number ELSE f.day_number END, 1, 1, 1, 1, NULL, NULL,
-        NULL, NULL
-    FROM enrolled AS e
-    CROSS JOIN look AS o
-    JOIN messages AS f ON f.day_number <= o.day_number
+    LEFT JOIN messages AS f ON f.day_number <= o.day_number
     LEFT JOIN contact AS c ON c.student_durable_key = e.student_durable_key AND c.last_contact_key > 0
     LEFT JOIN dim_dates AS d ON d.date_key = c.last_contact_key
+),
+measure AS (
+    SELECT
+        k.student_durable_key, 'attendance_rate' AS indicator,
+        CASE WHEN k.days > 0 THEN 2520 * k.days - k.absent_parts END AS numerator, 2520 * NULLIF(k.days, 0) AS denominator,
+        k.days AS data_points, CASE WHEN k.days > 0 THEN k.days + k.days_unmapped END AS data_sent, 1 AS is_judged_now,
+        CASE WHEN k.days > 0 THEN k.absent_parts END AS parts,
+        CASE WHEN k.days > 0 THEN 1000 * k.absent_parts / (2520 * k.days) END AS share_tenths, k.recent_parts, k.recent_days
+    FROM known AS k
+    UNION ALL
+    SELECT
+        k.student_durable_key, 'attendance_first_month', k.first_parts, 2520, k.first_days, k.first_days, k.is_first_month,
+        k.first_parts, NULL, NULL, NULL
+    FROM known AS k
+    UNION ALL
+    SELECT
+        k.student_durable_key, 'attendance_streak', k.streak, 1, k.days, k.days, 1, NULL, NULL, NULL, NULL
+    FROM known AS k
+    UNION ALL
+    SELECT
+        k.student_durable_key, 'attendance_trend',
+        k.recent_parts * k.before_days - k.before_parts * k.recent_days, 2520 * k.before_days * k.recent_days,
+        k.both_days, k.both_days, 1, k.before_parts, NULL, k.recent_parts, k.recent_days
+    FROM known AS k
+    UNION ALL
+    SELECT
+        k.student_durable_key, 'courses_failing', k.failing, 1, k.core_courses, k.core_courses_sent, 1, NULL, NULL, NULL,
+        NULL
+    FROM known AS k
+    UNION ALL
+    SELECT
+        k.student_durable_key, 'average_score', k.score_bp_sum, 10000 * k.scores, k.scores, k.scores + k.flagged, 1, NULL,
+        NULL, NULL, NULL
+    FROM known AS k
+    UNION ALL
+    SELECT
+        k.student_durable_key, 'score_trend', k.fall_bp, 10000 * k.falling_courses, k.falling_courses, k.falling_courses, 1,
+        NULL, NULL, NULL, NULL
+    FROM known AS k
+    UNION ALL
+    SELECT
+        k.student_durable_key, 'homework_missing', k.missing, k.due, k.due, k.sent, 1, 2520 * k.missing,
+        CASE WHEN k.due > 0 THEN 1000 * k.missing / k.due END, NULL, NULL
+    FROM known AS k
+    UNION ALL
+    SELECT
+        k.student_durable_key, 'homework_completion', k.homework_bp_sum, 10000 * k.homework_values, k.homework_values,
+        k.homework_values, 1, NULL, NULL, NULL, NULL
+    FROM known AS k
+    UNION ALL
+    SELECT
+        k.student_durable_key, 'contact_gap', k.days_without_contact, 1, 1, 1, 1, NULL, NULL, NULL, NULL
+    FROM known AS k
+    WHERE k.days_without_contact IS NOT NULL
 )
 SELECT
     m.student_durable_key AS student_durable_key, -- integer: The student.

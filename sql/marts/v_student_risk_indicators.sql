@@ -3,109 +3,21 @@
 
 -- name: schema
 CREATE VIEW v_student_risk_indicators AS
-WITH look AS MATERIALIZED (
-    SELECT o.as_of_date_key, o.rule_set, o.language FROM v_as_of AS o
-),
-indicator AS MATERIALIZED (
+WITH judged AS (
     SELECT
-        d.indicator, d.domain, d.scale, d.needs_other_risk, COALESCE(t.label, e.label, d.indicator) AS label,
-        COALESCE(t.reason, e.reason, d.indicator) AS reason_text,
-        CASE WHEN d.required = 'always' OR (
-            d.required = 'if_sent' AND EXISTS (SELECT 1 FROM data_extent AS x WHERE x.feed = d.feed)
-        ) THEN 1 ELSE 0 END AS is_required
-    FROM look AS o
-    CROSS JOIN risk_indicators AS d
-    LEFT JOIN risk_texts AS t ON t.indicator = d.indicator AND t.language = o.language
-    LEFT JOIN risk_texts AS e ON e.indicator = d.indicator AND e.language = 'en'
-),
-student AS MATERIALIZED (
-    SELECT s.student_durable_key, s.student_id, s.school_key, COALESCE(g.grade_band, '') AS grade_band
-    FROM dim_students AS s
-    LEFT JOIN (SELECT grade_level, MIN(grade_band) AS grade_band FROM dim_grade_levels GROUP BY grade_level) AS g
-        ON g.grade_level = s.grade_level
-    WHERE s.is_current = 1
-),
-fitting AS (
-    SELECT
-        c.school_key, c.grade_band, r.*,
-        CASE WHEN r.school_id <> '' THEN 2 ELSE 0 END + CASE WHEN r.for_band <> '' THEN 1 ELSE 0 END AS nearness,
-        MAX(CASE WHEN r.school_id <> '' THEN 2 ELSE 0 END + CASE WHEN r.for_band <> '' THEN 1 ELSE 0 END) OVER (
-            PARTITION BY c.school_key, c.grade_band, r.indicator
-        ) AS nearest
-    FROM (SELECT DISTINCT school_key, grade_band FROM student) AS c
-    JOIN dim_schools AS h ON h.school_key = c.school_key
-    CROSS JOIN look AS o
-    JOIN (
-        SELECT
-            rule_set, indicator, grade_band AS for_band, school_id, level, comparator, threshold_x100, window_size,
-            minimum_data, weight, citation, valid_from_key, valid_to_key
-        FROM risk_rules
-    ) AS r ON r.rule_set = o.rule_set
-        AND r.valid_from_key <= CASE WHEN o.as_of_date_key = 0 THEN 99991230 ELSE o.as_of_date_key END
-        AND r.valid_to_key > CASE WHEN o.as_of_date_key = 0 THEN 99991230 ELSE o.as_of_date_key END
-        AND r.for_band IN ('', c.grade_band) AND r.school_id IN ('', h.school_id)
-),
-rule AS MATERIALIZED (
-    SELECT
-        school_key, grade_band, indicator, MAX(weight) AS weight, MAX(minimum_data) AS minimum_data,
-        MAX(window_size) AS window_size, MIN(level) AS first_level, MAX(rule_set) AS rule_set,
-        MAX(CASE WHEN level = 1 THEN threshold_x100 END) AS watch_at,
-        MAX(CASE WHEN level = 1 THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS watch_sign,
-        MAX(CASE WHEN level = 1 THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS watch_inclusive,
-        MAX(CASE WHEN level = 1 THEN citation END) AS watch_citation,
-        MAX(CASE WHEN level = 2 THEN threshold_x100 END) AS risk_at,
-        MAX(CASE WHEN level = 2 THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS risk_sign,
-        MAX(CASE WHEN level = 2 THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS risk_inclusive,
-        MAX(CASE WHEN level = 2 THEN citation END) AS risk_citation,
-        MAX(CASE WHEN level = 3 THEN threshold_x100 END) AS severe_at,
-        MAX(CASE WHEN level = 3 THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS severe_sign,
-        MAX(CASE WHEN level = 3 THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS severe_inclusive,
-        MAX(CASE WHEN level = 3 THEN citation END) AS severe_citation
-    FROM fitting
-    WHERE nearness = nearest
-    GROUP BY school_key, grade_band, indicator
-),
-measured AS MATERIALIZED (
-    SELECT
-        s.student_id, m.*, d.domain, d.needs_other_risk, d.scale, d.label, d.reason_text, d.is_required, r.rule_set,
-        r.weight, r.minimum_data, r.window_size,
-        r.watch_at, r.risk_at, r.severe_at, r.watch_citation, r.risk_citation, r.severe_citation, r.first_level,
-        CASE
-            WHEN m.is_judged_now = 0 THEN 'NOT_NOW'
-            WHEN m.data_points = 0 THEN 'NO_DATA'
-            WHEN m.data_points < r.minimum_data THEN 'INSUFFICIENT_DATA'
-            ELSE 'OK'
-        END AS data_status,
-        CASE
-            WHEN m.is_judged_now = 0 OR m.data_points < r.minimum_data OR m.data_points = 0 THEN NULL
-            WHEN r.severe_sign * m.numerator * d.scale * 100 < r.severe_sign * r.severe_at * m.denominator + r.severe_inclusive THEN 3
-            WHEN r.risk_sign * m.numerator * d.scale * 100 < r.risk_sign * r.risk_at * m.denominator + r.risk_inclusive THEN 2
-            WHEN r.watch_sign * m.numerator * d.scale * 100 < r.watch_sign * r.watch_at * m.denominator + r.watch_inclusive THEN 1
-            ELSE 0
-        END AS raw_level
-    FROM v_risk_measures AS m
-    JOIN student AS s ON s.student_durable_key = m.student_durable_key
-    JOIN rule AS r ON r.school_key = s.school_key AND r.grade_band = s.grade_band AND r.indicator = m.indicator
-    JOIN indicator AS d ON d.indicator = m.indicator
-),
-at_risk AS (
-    SELECT DISTINCT student_durable_key FROM measured WHERE raw_level >= 2 AND needs_other_risk = 0
-),
-judged AS (
-    SELECT
-        m.*,
-        CASE WHEN m.needs_other_risk = 1 AND m.raw_level > 0 AND r.student_durable_key IS NULL THEN 0 ELSE m.raw_level END AS level,
+        m.*, r.label, r.reason_text, r.minimum_data, r.window_size, r.rule_set,
         CASE WHEN m.raw_level IS NOT NULL THEN m.numerator * m.scale * 10 / m.denominator END AS value_tenths,
         (20 * m.parts + 2520) / 5040 AS part_tenths, (20 * m.recent_parts + 2520) / 5040 AS recent_tenths,
-        CASE m.raw_level WHEN 3 THEN m.severe_at WHEN 2 THEN m.risk_at WHEN 1 THEN m.watch_at
-            ELSE CASE m.first_level WHEN 1 THEN m.watch_at WHEN 2 THEN m.risk_at ELSE m.severe_at END END AS cut_off_x100,
-        CASE m.raw_level WHEN 3 THEN m.severe_citation WHEN 2 THEN m.risk_citation WHEN 1 THEN m.watch_citation
-            ELSE CASE m.first_level WHEN 1 THEN m.watch_citation WHEN 2 THEN m.risk_citation ELSE m.severe_citation END END AS citation
-    FROM measured AS m
-    LEFT JOIN at_risk AS r ON r.student_durable_key = m.student_durable_key
+        CASE m.raw_level WHEN 3 THEN r.severe_at WHEN 2 THEN r.risk_at WHEN 1 THEN r.watch_at
+            ELSE CASE r.first_level WHEN 1 THEN r.watch_at WHEN 2 THEN r.risk_at ELSE r.severe_at END END AS cut_off_x100,
+        CASE m.raw_level WHEN 3 THEN r.severe_citation WHEN 2 THEN r.risk_citation WHEN 1 THEN r.watch_citation
+            ELSE CASE r.first_level WHEN 1 THEN r.watch_citation WHEN 2 THEN r.risk_citation ELSE r.severe_citation END END AS citation
+    FROM v_risk_levels AS m
+    CROSS JOIN v_risk_rules AS r
+    WHERE r.rule_no = m.rule_no
 )
 SELECT
-    j.student_id AS student_id, -- text: The student's id. [sensitive]
+    s.student_id AS student_id, -- text: The student's id. [sensitive]
     j.indicator AS indicator, -- text: The indicator (risk_indicators).
     j.label AS label, -- text: How people call it.
     j.domain AS domain, -- text: What it is about.
@@ -138,7 +50,9 @@ SELECT
     j.is_required AS is_required, -- integer: 1 if nobody is ON_TRACK without it.
     j.rule_set AS rule_set, -- text: The rules that were applied.
     j.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
-FROM judged AS j;
+FROM judged AS j
+CROSS JOIN dim_students AS s
+WHERE s.student_durable_key = j.student_durable_key AND s.is_current = 1;
 
 -- name: row_count
 SELECT NULL AS not_worth_counting;

@@ -27,7 +27,7 @@ UPDATE student_identity SET confirmed_on_key = 0;
 DELETE FROM student_id_change;
 
 -- name: any
-DELETE FROM setting WHERE name = 'day_of_tiers';
+DELETE FROM setting WHERE name = 'data_of_tiers';
 
 DELETE FROM row_change WHERE table_name = '{table}';
 

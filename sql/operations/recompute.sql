@@ -1,4 +1,5 @@
--- Marks every student and month that has facts or figures, so that the next merge of the marts computes all of them.
+-- Marks every student and month that has facts or figures, so that the next merge of the marts computes all of them and
+-- judges every student.
 
 -- name: everything
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
@@ -16,3 +17,5 @@ SELECT student_durable_key, 0, 'performance' FROM student_course
 UNION
 SELECT student_durable_key, 0, 'performance' FROM fact_performance WHERE 1 = 1
 ON CONFLICT DO NOTHING;
+
+DELETE FROM setting WHERE name = 'data_of_tiers';

@@ -17,13 +17,13 @@ data_extent AS (
 ),
 v_as_of AS (
     SELECT
-        d.date_key AS as_of_date_key, d.full_date AS as_of_date, d.day_number, d.month_key, d.school_year, o.rule_set,
-        o.language
+        d.date_key AS as_of_date_key, d.full_date AS as_of_date, d.day_number, d.month_key, d.school_year, o.data_known,
+        o.rule_set, o.language
     FROM {home}.v_as_of AS o
     JOIN {home}.dim_dates AS d ON d.date_key = {day}
 ),
 touched AS (
-    SELECT s.student_durable_key, m.month_key
+    SELECT s.student_durable_key, m.month_key, 100 * m.month_key AS first_date_key
     FROM (SELECT DISTINCT student_durable_key FROM dim_students) AS s
     CROSS JOIN (
         SELECT DISTINCT d.month_key
@@ -32,8 +32,13 @@ touched AS (
             AND d.month_key >= (SELECT MIN(e.first_date_key) / 100 FROM data_extent AS e WHERE e.first_date_key > 0)
     ) AS m
 ),
+kept AS (SELECT m.* FROM {home}.student_attendance_month AS m WHERE 1 = 0),
 student_attendance_month AS ({student_attendance_month}),
 student_month AS ({student_month}),
 student_course AS ({student_course}),
 v_risk_measures AS ({v_risk_measures}),
-v_student_risk_indicators AS ({v_student_risk_indicators})
+v_risk_rules AS ({v_risk_rules}),
+v_risk_levels AS ({v_risk_levels}),
+v_student_risk_indicators AS ({v_student_risk_indicators}),
+student_risk AS ({student_risk}),
+v_student_risk_monitor AS ({v_student_risk_monitor})

@@ -18,13 +18,13 @@ from dagster import (
     TableSchema,
 )
 
-from student360.contracts import Privacy, contracts
+from student360.contracts import Privacy
 from student360.ingest.files import now
 from student360.settings import load_settings
 from student360.warehouse import ledger
 from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.transaction import engine_for
-from student360.warehouse.warehouse import Warehouse
+from student360.warehouse.warehouse import Transaction, Warehouse
 
 OWNERS = ["team:district-data"]
 LANDING_FILES = AssetKey("landing_files")
@@ -76,30 +76,9 @@ def table_metadata(name: str) -> dict[str, Any]:
     return {"dagster/column_schema": column_schema(name), "dagster/table_name": name}
 
 
-def upstream(script: Script) -> list[str]:
-    """The tables and views that a SQL file reads, as asset names. A dimension does not wait for facts."""
-    mentioned = script.mentions(frozenset(scripts()))
-    facts = frozenset(contract.loads for contract in contracts().values() if contract.loads.startswith("fact_"))
-    if mentioned & {"student_identity", "student_alias"}:
-        mentioned |= {"dim_students"}
-    if "student_alias" in mentioned and script.name.startswith("fact_"):
-        mentioned |= {"student_id_change"}
-    if "data_extent" in mentioned:
-        mentioned |= facts
-    if "row_reject" in mentioned:
-        mentioned |= {contract.staging_table for contract in contracts().values()}
-    mentioned = frozenset(name for name in mentioned - {script.name} if scripts()[name].layer != "ledger")
-    if script.layer == "core":
-        mentioned = frozenset(name for name in mentioned if scripts()[name].layer != "marts")
-        if not script.name.startswith("fact_"):
-            mentioned = frozenset(name for name in mentioned if not name.startswith("fact_"))
-    return sorted(mentioned)
-
-
-def files_metadata(warehouse: Warehouse, feed: str) -> Mapping[str, Any]:
+def files_metadata(tx: Transaction, feed: str) -> Mapping[str, Any]:
     """The table of a feed's newest files with their counts and outcome."""
-    with warehouse.reading() as tx:
-        table = ledger.file_table(tx, feed, SHOWN_FILES)
+    table = ledger.file_table(tx, feed, SHOWN_FILES)
     shown = table[["file", *ledger.COUNTS, "outcome", "reason"]]
     records = [TableRecord({str(k): v for k, v in row.items()}) for row in shown.to_dict("records")]
     return {"files": MetadataValue.table(records)} if records else {}

@@ -35,7 +35,8 @@ def raw_asset(contract: Contract) -> AssetsDefinition:
     def _raw(context: AssetExecutionContext, config: ReceiveConfig, warehouse: Warehouse) -> MaterializeResult:
         receive(warehouse, load_settings(), contract, context.run_id, config.ready)
         report_files(context, warehouse, contract.feed)
-        metadata = files_metadata(warehouse, contract.feed)
+        with warehouse.reading() as tx:
+            metadata = files_metadata(tx, contract.feed)
         return MaterializeResult(metadata=metadata)
 
     return _raw

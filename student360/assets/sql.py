@@ -1,13 +1,26 @@
-"""The core and marts layers: one asset per SQL file.
+"""The core and marts layers: an asset per SQL file.
 
-Belongs here: the factory that turns a file of sql/core or sql/marts into an asset. Does not belong here: what the
-file says, or how a feed is merged (`loading/merge.py`).
+Belongs here: the factories that turn files of sql/core and sql/marts into assets. Does not belong here: what a file
+says, or how a feed is merged (`loading/merge.py`).
+
+A table that a feed loads is a step of its own. The tables of rules are one step, and so are the marts: each is one
+transaction, so that nobody reads a month without the risk that follows from it, and a run writes tens of events less.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from dagster import AssetCheckResult, AssetExecutionContext, AssetsDefinition, DataVersion, MaterializeResult, asset
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    DataVersion,
+    MaterializeResult,
+    asset,
+    multi_asset,
+)
 
 from student360.assets.common import (
     OWNERS,
@@ -16,23 +29,20 @@ from student360.assets.common import (
     privacy_tags,
     report_files,
     table_metadata,
-    upstream,
 )
 from student360.checks import load_check_specs, load_checks, rules_check_specs, rules_checks
-from student360.contracts import Contract, contracts
+from student360.contracts import Contract
 from student360.loading.merge import merge_feed
 from student360.loading.receive import archive_finished
 from student360.loading.rules import merge_rules
 from student360.reference import reference_digest
 from student360.settings import Settings, load_settings
-from student360.warehouse.scripts import Script
+from student360.warehouse.scripts import Script, upstream
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 
-def sql_asset(script: Script) -> AssetsDefinition:
-    """The asset of a SQL file. A table that a feed loads merges what is due; another merges its reference rules;
-    a view is defined anew when its text changed."""
-    contract = next((c for c in contracts().values() if c.loads == script.name), None)
+def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
+    """The asset of a table that a feed loads: it merges what is due."""
 
     @asset(
         name=script.name,
@@ -40,54 +50,85 @@ def sql_asset(script: Script) -> AssetsDefinition:
         description=script.description,
         deps=upstream(script),
         owners=OWNERS,
-        kinds={"sql", engine_kind(), "view" if script.is_view else "table"},
+        kinds={"sql", engine_kind(), "table"},
         tags=privacy_tags(script),
         metadata=table_metadata(script.name),
-        check_specs=load_check_specs(contract) if contract else rules_check_specs(script),
+        check_specs=load_check_specs(contract),
     )
-    def _sql(context: AssetExecutionContext, warehouse: Warehouse) -> MaterializeResult:
+    def _feed(context: AssetExecutionContext, warehouse: Warehouse) -> MaterializeResult:
         settings = load_settings()
-        metadata: dict[str, Any] = {}
-        checks: list[AssetCheckResult] = []
-        if contract is not None:
-            metadata |= _load_feed(context, warehouse, settings, contract)
-            metadata |= files_metadata(warehouse, contract.feed)
-            checks = load_checks(warehouse, contract)
-        else:
-            metadata |= merge_rules(warehouse, script, settings)
-            checks = rules_checks(warehouse, script)
+        told = asdict(merge_feed(warehouse, contract, settings, context.run_id))
+        archive_finished(warehouse, settings)
+        report_files(context, warehouse, contract.feed)
+        context.log.info(f"{contract.feed}: {', '.join(f'{name} {number}' for name, number in told.items())}")
         with warehouse.reading() as tx:
-            figures = _figures(tx, script)
-            version = _data_version(tx, script, contract, settings)
-        return MaterializeResult(metadata=metadata | figures, check_results=checks, data_version=version)
+            metadata = {**told, **files_metadata(tx, contract.feed), **_figures(tx, script)}
+            version = _version_of_feed(tx, contract)
+            checks = load_checks(tx, contract)
+        return MaterializeResult(metadata=metadata, check_results=checks, data_version=version)
 
-    return _sql
-
-
-def _load_feed(
-    context: AssetExecutionContext, warehouse: Warehouse, settings: Settings, contract: Contract
-) -> dict[str, int]:
-    """Merge what is due of a feed. Returns how many rows were added, changed and withdrawn."""
-    changed = merge_feed(warehouse, contract, settings, context.run_id)
-    archive_finished(warehouse, settings)
-    report_files(context, warehouse, contract.feed)
-    told = asdict(changed)
-    context.log.info(f"{contract.feed}: {', '.join(f'{name} {number}' for name, number in told.items())}")
-    return told
+    return _feed
 
 
-def _data_version(tx: Transaction, script: Script, contract: Contract | None, settings: Settings) -> DataVersion | None:
-    """What Dagster compares to tell whether something downstream is out of date; cheap, from ledger and rules."""
-    if contract is not None:
-        seen = tx.query(
-            "SELECT COUNT(*) AS files, SUM(rows_loaded) AS loaded, SUM(rows_updated) AS updated FROM ingest_file"
-            " WHERE feed = ? AND status IN ('loaded', 'waiting')",
-            (contract.feed,),
-        )[0]
-        return DataVersion("-".join(str(seen[name] or 0) for name in ("files", "loaded", "updated")))
-    if script.layer == "core":
-        return DataVersion(f"{reference_digest(script, settings)[:12]}-{tx.value(script.row_count_query)}")
-    return None
+def group_asset(name: str, scripts: Sequence[Script]) -> AssetsDefinition:
+    """The assets of tables that no feed loads, and of views, as one step in one transaction.
+
+    Each is brought up to date with its rules and with what it is computed from, in the order given.
+    """
+    specs = [
+        AssetSpec(
+            script.name,
+            group_name=script.layer,
+            description=script.description,
+            deps=upstream(script),
+            owners=OWNERS,
+            kinds={"sql", engine_kind(), "view" if script.is_view else "table"},
+            tags=privacy_tags(script),
+            metadata=table_metadata(script.name),
+        )
+        for script in scripts
+    ]
+    checks = [spec for script in scripts for spec in rules_check_specs(script)]
+
+    @multi_asset(name=name, specs=specs, check_specs=checks, can_subset=True)
+    def _group(context: AssetExecutionContext, warehouse: Warehouse) -> Iterator[MaterializeResult]:
+        settings = load_settings()
+        chosen = [script for script in scripts if AssetKey(script.name) in context.selected_asset_keys]
+        with warehouse.transaction():
+            told = {script.name: merge_rules(warehouse, script, settings) for script in chosen}
+        with warehouse.reading() as tx:
+            results: list[MaterializeResult] = [
+                MaterializeResult(
+                    asset_key=script.name,
+                    metadata={**told[script.name], **_figures(tx, script)},
+                    check_results=rules_checks(tx, script) if _is_checked(context, script) else [],
+                    data_version=_version_of_rules(tx, script, settings),
+                )
+                for script in chosen
+            ]
+        yield from results
+
+    return _group
+
+
+def _is_checked(context: AssetExecutionContext, script: Script) -> bool:
+    return any(spec.key in context.selected_asset_check_keys for spec in rules_check_specs(script))
+
+
+def _version_of_feed(tx: Transaction, contract: Contract) -> DataVersion:
+    """What Dagster compares to tell whether something downstream is out of date; cheap, from the ledger."""
+    seen = tx.query(
+        "SELECT COUNT(*) AS files, SUM(rows_loaded) AS loaded, SUM(rows_updated) AS updated FROM ingest_file"
+        " WHERE feed = ? AND status IN ('loaded', 'waiting')",
+        (contract.feed,),
+    )[0]
+    return DataVersion("-".join(str(seen[name] or 0) for name in ("files", "loaded", "updated")))
+
+
+def _version_of_rules(tx: Transaction, script: Script, settings: Settings) -> DataVersion | None:
+    if script.layer != "core":
+        return None
+    return DataVersion(f"{reference_digest(script, settings)[:12]}-{tx.value(script.row_count_query)}")
 
 
 def _figures(tx: Transaction, script: Script) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from student360.loading.receive import archive_finished, receive
 from student360.loading.rules import merge_rules
 from student360.loading.stage import ClaimedFiles
 from student360.settings import Settings
-from student360.warehouse.scripts import Script, scripts
+from student360.warehouse.scripts import in_order
 from student360.warehouse.warehouse import Warehouse
 
 
@@ -30,12 +30,12 @@ def load_received(warehouse: Warehouse, settings: Settings, run_id: str, feeds: 
     for contract in chosen:
         stage_feed(warehouse, contract, settings, run_id)
     loaders = {contract.loads: contract for contract in contracts().values()}
-    for script in core_in_order():
+    for script in in_order("core"):
         if script.name in loaders:
             merge_feed(warehouse, loaders[script.name], settings, run_id)
         else:
             merge_rules(warehouse, script, settings)
-    for script in marts_in_order():
+    for script in in_order("marts"):
         merge_rules(warehouse, script, settings)
 
 
@@ -44,17 +44,3 @@ def stage_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
     with warehouse.transaction() as tx:
         for frame in ClaimedFiles(contract, warehouse, settings, run_id):
             tx.append(contract.staging_table, frame)
-
-
-def core_in_order() -> list[Script]:
-    """Rules, then students, then their declared ids, then facts."""
-    core = [script for script in scripts().values() if script.layer == "core"]
-    places = {"dim_students": 1, "student_id_change": 2}
-    return sorted(core, key=lambda script: places.get(script.name, 3 * script.name.startswith("fact_")))
-
-
-def marts_in_order() -> list[Script]:
-    """From which day, then what is computed from facts, then the tiers that are computed from that."""
-    marts = [script for script in scripts().values() if script.layer == "marts"]
-    places = {"v_as_of": 0, "student_risk_tier": 2}
-    return sorted(marts, key=lambda script: places.get(script.name, 1))

@@ -15,7 +15,7 @@ from student360.reference import check_reference, reference_digest, reference_ro
 from student360.reference_checks import Mistake, ReferenceProblem
 from student360.settings import Settings
 from student360.warehouse import ledger
-from student360.warehouse.scripts import Script, operation
+from student360.warehouse.scripts import Script, operation, queries
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 
@@ -29,7 +29,7 @@ def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> dic
     with warehouse.transaction() as tx:
         if script.name == "v_as_of":
             _note_settings(tx, settings)
-        if script.name == "student_risk_tier":
+        if script.name == "student_risk":
             ledger.setting_changed(tx, "rules_now", _rules_in_force(tx))
         if script.is_view:
             return {}
@@ -42,7 +42,7 @@ def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> dic
         if any(tx.value(query) == 0 for query in script.statements("due", {})):
             return {}
         passing(CrashPoint.MID_LOAD)
-        tx.run(script, "merge")
+        tx.run(script, "merge", queries())
         figures = [row for query in script.statements("changed", {}) for row in tx.query(query)]
         tx.run(script, "tidy_up")
     return {row["name"]: row["number"] for row in figures}
@@ -67,10 +67,10 @@ def _accepted_rules(tx: Transaction, script: Script, settings: Settings) -> pd.D
 
 
 def _rules_in_force(tx: Transaction) -> str:
-    """A hash of everything that figures and tiers depend on beside the data."""
+    """A hash of everything that figures, tiers and their reasons depend on beside the data."""
     known = ledger.settings(tx)
     told = {name: value for name, value in known.items() if name.startswith("accepted:")}
-    told |= {name: known.get(name, "") for name in ("rule_set", "day_rule", "attendance_sent")}
+    told |= {name: known.get(name, "") for name in ("rule_set", "language", "day_rule", "attendance_sent")}
     return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()[:16]
 
 

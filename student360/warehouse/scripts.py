@@ -87,16 +87,25 @@ class Script:
         return bool(re.search(r"\bFROM reference\b", _code(self.sections.get("merge", ""))))
 
     def statements(self, section: str, fragments: Mapping[str, str]) -> list[str]:
-        """The statements of a section with the engine's fragments put in; empty if there is no such section."""
-        text = self.sections.get(section, "").replace("{rows}", self.rows)
-        for name, fragment in fragments.items():
-            text = text.replace(f"{{{name}}}", fragment)
+        """The statements of a section, with the file's other sections and the given fragments put in where they are
+        named in braces; empty if there is no such section."""
+        sections = self.sections
+        text = sections.pop(section, "")
+        for name, fragment in (*sections.items(), *fragments.items()):
+            text = text.replace(f"{{{name}}}", fragment.strip())
         return [part.strip() for part in STATEMENT_END.split(text) if _code(part)]
 
     @property
     def rows(self) -> str:
         """The query that gives the rows of a table of the marts for the students and months in `touched`."""
         return self.sections.get("rows", "").strip()
+
+    @property
+    def query(self) -> str:
+        """The query of a view, or the one that a table of the marts is computed by."""
+        if not self.is_view:
+            return self.rows
+        return self.sections["schema"].partition(f"CREATE VIEW {self.name} AS")[2].strip().rstrip(";")
 
     @property
     def row_count_query(self) -> str:
@@ -174,6 +183,16 @@ def changes_script(found: Mapping[str, Script]) -> Script:
     return Script(view.name, view.layer, view.text.replace("    {facts}", rows))
 
 
+def with_student_of_the_day(found: Mapping[str, Script]) -> dict[str, Script]:
+    """The same, with the join that finds the student's version of a fact's day put in where a view names it."""
+    path = SQL / "merge" / "student_of_the_day.sql"
+    join = Script(path.stem, "merge", path.read_text(encoding="utf-8")).sections["join"].strip()
+    return {
+        name: Script(name, script.layer, script.text.replace("{student_of_the_day}", join))
+        for name, script in found.items()
+    }
+
+
 @cache
 def scripts() -> dict[str, Script]:
     """All tables and views by name, each after those it refers to."""
@@ -182,11 +201,47 @@ def scripts() -> dict[str, Script]:
         for path in sorted(SQL.glob("*/*.sql"))
         if path.parent.name in ("ledger", "core", "marts", "spark", "analysis")
     }
+    found = with_student_of_the_day(found)
     found |= {script.name: script for script in map(staging_script, contracts().values())}
     found["v_changes"] = changes_script(found)
     names = frozenset(found)
     graph = {name: sorted(found[name].mentions(names, "schema")) for name in sorted(found)}
     return {name: found[name] for name in TopologicalSorter(graph).static_order()}
+
+
+def upstream(script: Script) -> list[str]:
+    """The tables and views that a SQL file reads, sorted by name. A dimension does not wait for facts."""
+    mentioned = script.mentions(frozenset(scripts()))
+    facts = frozenset(contract.loads for contract in contracts().values() if contract.loads.startswith("fact_"))
+    if mentioned & {"student_identity", "student_alias"}:
+        mentioned |= {"dim_students"}
+    if "student_alias" in mentioned and script.name.startswith("fact_"):
+        mentioned |= {"student_id_change"}
+    if "data_extent" in mentioned:
+        mentioned |= facts
+    if "row_reject" in mentioned:
+        mentioned |= {contract.staging_table for contract in contracts().values()}
+    mentioned = frozenset(name for name in mentioned - {script.name} if scripts()[name].layer != "ledger")
+    if script.layer == "core":
+        mentioned = frozenset(name for name in mentioned if scripts()[name].layer != "marts")
+        if not script.name.startswith("fact_"):
+            mentioned = frozenset(name for name in mentioned if not name.startswith("fact_"))
+    return sorted(mentioned)
+
+
+@cache
+def in_order(layer: str) -> tuple[Script, ...]:
+    """The tables and views of a layer, each after those of them that it reads."""
+    found = {name: script for name, script in scripts().items() if script.layer == layer}
+    reads = {name: [other for other in upstream(script) if other in found] for name, script in found.items()}
+    return tuple(found[name] for name in TopologicalSorter(reads).static_order())
+
+
+@cache
+def queries() -> Mapping[str, str]:
+    """The queries of the views, and of the tables of the marts, by name: fragments for what reads them as of another
+    day or for some students only, so that each stands written in one place."""
+    return {name: script.query for name, script in scripts().items() if script.layer == "marts" and script.query}
 
 
 @cache

@@ -120,7 +120,8 @@ class Transaction:
 
     def run(self, script: Script, section: str, fragments: Mapping[str, str] | None = None) -> None:
         """Run the statements of a section of a SQL file, with more fragments put in than those of the engine."""
-        for statement in script.statements(section, {**(fragments or {}), **self.engine.fragments}):
+        known = {**(fragments or {}), **self.engine.fragments, "home": self.engine.home}
+        for statement in script.statements(section, known):
             self.execute(statement)
 
     def append(self, table: str, rows: pd.DataFrame | pa.Table) -> int:

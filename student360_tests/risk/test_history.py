@@ -118,8 +118,32 @@ def test_facts_join_the_version_of_the_student_of_their_day(house: House, load: 
             "students_2025-09-01.csv": roster.format(3, "SCH-1"),
             "students_2025-09-10.csv": roster.format(4, "SCH-2"),
             "attendance_2025-09-12.csv": "Student_ID,Date,Attendance_Status\n" + rows,
+            "performance_2025-09-12.csv": (
+                "Student_ID,Subject,Exam_Score,Homework_Completion_%,Teacher_Comments,Date\n"
+                "S1,Math,80,90,kind,2025-09-08\nS1,Math,81,90,kind,2025-09-11\nS1,Science,82,90,kind,\n"
+            ),
+            "homework_2025-09-12.csv": (
+                "Student_ID,Subject,Assignment_Name,Due_Date,Status,Grade_Feedback,Guardian_Signature\n"
+                "S1,Math,One,2025-09-09,Done,A,Yes\nS1,Math,Two,2025-09-10,Done,A,Yes\n"
+            ),
+            "communication_2025-09-12.csv": (
+                "Student_ID,Date,Message_Type,Message_Content\n"
+                "S1,2025-09-01,Teacher to Parent,hello\nS1,2025-08-15,Teacher to Parent,before school\n"
+                "S1,2025-09-12,Automated Reminder,bring a pen\n"
+            ),
         }
     )
+    for view, what, expected in (
+        ("v_performance", "percent", [[80.0, "Grade 3"], [81.0, "Grade 4"], [82.0, "Grade 4"]]),
+        ("v_homework", "assignment", [["One", "Grade 3"], ["Two", "Grade 4"]]),
+        (
+            "v_communication",
+            "message_content",
+            [["before school", "Grade 3"], ["bring a pen", "Grade 4"], ["hello", "Grade 3"]],
+        ),
+    ):
+        shown = house.warehouse.frame(f"SELECT {what}, grade_level FROM {view} ORDER BY {what}")
+        assert shown.to_numpy().tolist() == expected, view
     found = house.warehouse.frame(
         "SELECT full_date, attendance_code, grade_level, school_id FROM v_attendance ORDER BY full_date"
     )

@@ -15,8 +15,7 @@ from student360.settings import PROJECT, Settings, load_settings
 from student360.verify import verify
 from student360_tests.conftest import assert_every_row_is_accounted_for
 from student360_tests.loading.test_loading import STUDENTS
-from student360_tests.postgres import drop_schema, new_schema, server_url
-from student360_tests.running import House
+from student360_tests.running import House, installation, remove_schemas
 from student360_tests.test_two_writers import MATERIALIZE
 
 ENGINES = ("sqlite", "postgres")
@@ -28,13 +27,11 @@ ROSTER = {"students_2026-01-01.csv": STUDENTS}
 def throw_away_house(engine: str, folder: Path | None = None) -> Iterator[House]:
     """An empty installation on an engine, in a folder of its own below the given one."""
     root = Path(tempfile.mkdtemp(prefix="student360-trust-", dir=folder))
-    house = House(root, server_url(), new_schema()) if engine == "postgres" else House(root)
-    house.prepare()
+    house = installation(engine, root)
     try:
         yield house
     finally:
-        if house.schema:
-            drop_schema(house.schema)
+        remove_schemas(house)
         shutil.rmtree(root, ignore_errors=True)
 
 

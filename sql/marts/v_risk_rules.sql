@@ -1,0 +1,99 @@
+-- The rules in force: for each school and grade band with students, one row an indicator with its limits. They are those of
+-- the active rule set, valid on the day that the risk monitor looks from, for the school, else the grade band, else everybody.
+
+-- name: schema
+CREATE VIEW v_risk_rules AS
+WITH look AS MATERIALIZED (
+    SELECT o.as_of_date_key, o.rule_set, o.language FROM v_as_of AS o
+),
+indicator AS MATERIALIZED (
+    SELECT
+        d.indicator, d.domain, d.scale, d.needs_other_risk, COALESCE(t.label, e.label, d.indicator) AS label,
+        COALESCE(t.reason, e.reason, d.indicator) AS reason_text,
+        CASE WHEN d.required = 'always' OR (
+            d.required = 'if_sent' AND EXISTS (SELECT 1 FROM data_extent AS x WHERE x.feed = d.feed)
+        ) THEN 1 ELSE 0 END AS is_required
+    FROM look AS o
+    CROSS JOIN risk_indicators AS d
+    LEFT JOIN risk_texts AS t ON t.indicator = d.indicator AND t.language = o.language
+    LEFT JOIN risk_texts AS e ON e.indicator = d.indicator AND e.language = 'en'
+),
+scope AS (
+    SELECT DISTINCT s.school_key, COALESCE(g.grade_band, '') AS grade_band
+    FROM (SELECT DISTINCT school_key, grade_level FROM dim_students WHERE is_current = 1) AS s
+    LEFT JOIN (SELECT grade_level, MIN(grade_band) AS grade_band FROM dim_grade_levels GROUP BY grade_level) AS g
+        ON g.grade_level = s.grade_level
+),
+fitting AS (
+    SELECT
+        c.school_key, c.grade_band, r.*,
+        CASE WHEN r.school_id <> '' THEN 2 ELSE 0 END + CASE WHEN r.for_band <> '' THEN 1 ELSE 0 END AS nearness,
+        MAX(CASE WHEN r.school_id <> '' THEN 2 ELSE 0 END + CASE WHEN r.for_band <> '' THEN 1 ELSE 0 END) OVER (
+            PARTITION BY c.school_key, c.grade_band, r.indicator
+        ) AS nearest
+    FROM scope AS c
+    JOIN dim_schools AS h ON h.school_key = c.school_key
+    CROSS JOIN look AS o
+    JOIN (
+        SELECT
+            rule_set, indicator, grade_band AS for_band, school_id, level, comparator, threshold_x100, window_size,
+            minimum_data, weight, citation, valid_from_key, valid_to_key
+        FROM risk_rules
+    ) AS r ON r.rule_set = o.rule_set
+        AND r.valid_from_key <= CASE WHEN o.as_of_date_key = 0 THEN 99991230 ELSE o.as_of_date_key END
+        AND r.valid_to_key > CASE WHEN o.as_of_date_key = 0 THEN 99991230 ELSE o.as_of_date_key END
+        AND r.for_band IN ('', c.grade_band) AND r.school_id IN ('', h.school_id)
+),
+ladder AS (
+    SELECT
+        school_key, grade_band, indicator, MAX(weight) AS weight, MAX(minimum_data) AS minimum_data,
+        MAX(window_size) AS window_size, MIN(level) AS first_level, MAX(rule_set) AS rule_set,
+        MAX(CASE WHEN level = 1 THEN threshold_x100 END) AS watch_at,
+        MAX(CASE WHEN level = 1 THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS watch_sign,
+        MAX(CASE WHEN level = 1 THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS watch_inclusive,
+        MAX(CASE WHEN level = 1 THEN citation END) AS watch_citation,
+        MAX(CASE WHEN level = 2 THEN threshold_x100 END) AS risk_at,
+        MAX(CASE WHEN level = 2 THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS risk_sign,
+        MAX(CASE WHEN level = 2 THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS risk_inclusive,
+        MAX(CASE WHEN level = 2 THEN citation END) AS risk_citation,
+        MAX(CASE WHEN level = 3 THEN threshold_x100 END) AS severe_at,
+        MAX(CASE WHEN level = 3 THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS severe_sign,
+        MAX(CASE WHEN level = 3 THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS severe_inclusive,
+        MAX(CASE WHEN level = 3 THEN citation END) AS severe_citation
+    FROM fitting
+    WHERE nearness = nearest
+    GROUP BY school_key, grade_band, indicator
+)
+SELECT
+    ROW_NUMBER() OVER (ORDER BY l.school_key, l.grade_band, l.indicator) AS rule_no, -- integer: A number, to join by.
+    l.school_key AS school_key, -- integer: The school.
+    l.grade_band AS grade_band, -- text: The grade band; empty for none.
+    l.indicator AS indicator, -- text: The indicator (risk_indicators).
+    d.label AS label, -- text: How people call it.
+    d.domain AS domain, -- text: What it is about.
+    d.scale AS scale, -- integer: The value in units of the limits is numerator * scale / denominator.
+    d.needs_other_risk AS needs_other_risk, -- integer: 1 if it counts only for students who are at risk by another.
+    d.is_required AS is_required, -- integer: 1 if nobody is ON_TRACK without it.
+    l.rule_set AS rule_set, -- text: The active rule set.
+    l.weight AS weight, -- integer: Order of reasons and share of the score.
+    l.minimum_data AS minimum_data, -- integer: The least number of days, scores or assignments to judge by.
+    l.window_size AS window_size, -- integer: Days looked at, where the rule names them.
+    l.first_level AS first_level, -- integer: The first level that has a limit, 1 to 3.
+    l.watch_at AS watch_at, -- integer: Limit of level 1, in hundredths.
+    l.watch_sign AS watch_sign, -- integer: 1 where lower is worse, else -1.
+    l.watch_inclusive AS watch_inclusive, -- integer: 1 if the limit itself counts.
+    l.watch_citation AS watch_citation, -- text: Where it comes from.
+    l.risk_at AS risk_at, -- integer: Limit of level 2, in hundredths.
+    l.risk_sign AS risk_sign, -- integer: 1 where lower is worse, else -1.
+    l.risk_inclusive AS risk_inclusive, -- integer: 1 if the limit itself counts.
+    l.risk_citation AS risk_citation, -- text: Where it comes from.
+    l.severe_at AS severe_at, -- integer: Limit of level 3, in hundredths.
+    l.severe_sign AS severe_sign, -- integer: 1 where lower is worse, else -1.
+    l.severe_inclusive AS severe_inclusive, -- integer: 1 if the limit itself counts.
+    l.severe_citation AS severe_citation, -- text: Where it comes from.
+    d.reason_text AS reason_text -- text: The reason, with places for numbers.
+FROM ladder AS l
+JOIN indicator AS d ON d.indicator = l.indicator;
+
+-- name: row_count
+SELECT NULL AS not_worth_counting;
