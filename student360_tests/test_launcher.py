@@ -103,7 +103,7 @@ def test_a_run_can_be_ended_while_it_waits_for_another_writer(house: House, warm
             wait_until(lambda: psutil.Process(pid).cpu_times().user > 0, 30, "the run is at work")
             time.sleep(2)
             assert launcher.terminate(run.run_id)
-        assert finished(instance, run) is DagsterRunStatus.CANCELED
+            assert finished(instance, run) is DagsterRunStatus.CANCELED
         assert house.warehouse.row_count("dim_students") == 0
         assert not launcher.terminate(run.run_id), "there is nothing left to end"
 

@@ -5,6 +5,7 @@ other engine does the same way (`warehouse.py`). The standard sqlite3 module mus
 the same process (sqlite.org/howtocorrupt: two copies of SQLite cancel each other's locks), so ADBC serves all.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ ARROW_TYPES = {
     "date": pa.date32(),
 }
 BUSY_TIMEOUT_MS = 10_000
+LOOK_AGAIN_SECONDS = 0.05
 SENTINELS = {"integer": "0", "bigint": "0", "real": "0.5", "text": "''", "date": "''"}
 
 
@@ -63,8 +65,7 @@ class SqliteEngine:
                 "foreign_keys = ON",
                 "cache_size = -65536",
             ):
-                cursor.execute(f"PRAGMA {pragma}")
-                cursor.fetchall()
+                _set(cursor, pragma)
         return connection
 
     def begin_reading(self, cursor: Any) -> None:
@@ -72,16 +73,25 @@ class SqliteEngine:
         cursor.execute("BEGIN")
 
     def begin_writing(self, cursor: Any, waiting: Callable[[], None]) -> None:
-        """Open a writing transaction; waits for another writer, and says so. A deferred one would fail at once."""
+        """Open a writing transaction; waits for another writer, and says so. A deferred one would fail at once.
+
+        The wait is ours, not the driver's: an interrupt that comes while the driver waits is lost.
+        """
+        _set(cursor, "busy_timeout = 0")
+        has_said = False
         while True:
             try:
                 cursor.execute("BEGIN IMMEDIATE")
             except adbc_driver_manager.Error as error:
                 if "database is locked" not in str(error):
                     raise
-                waiting()
+                if not has_said:
+                    waiting()
+                has_said = True
+                time.sleep(LOOK_AGAIN_SECONDS)
             else:
-                return
+                break
+        _set(cursor, f"busy_timeout = {BUSY_TIMEOUT_MS}")
 
     def make_home(self, cursor: Any) -> None:
         """Nothing to make: the file is made by connecting."""
@@ -122,3 +132,8 @@ class SqliteEngine:
     def explain(self, error: adbc_driver_manager.Error) -> WarehouseError:
         """An error of the driver by its first line: SQLite names columns and constraints, never values."""
         return WarehouseError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+
+
+def _set(cursor: Any, pragma: str) -> None:
+    cursor.execute(f"PRAGMA {pragma}")
+    cursor.fetchall()
