@@ -31,13 +31,18 @@ class DateOrder(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the values of a column prove so far."""
+    """What the values of a column prove so far; `is_needed` once one of them has another form than ISO."""
 
     first_above_12: bool = False
     second_above_12: bool = False
+    is_needed: bool = False
 
     def __or__(self, other: "Evidence") -> "Evidence":
-        return Evidence(self.first_above_12 or other.first_above_12, self.second_above_12 or other.second_above_12)
+        return Evidence(
+            self.first_above_12 or other.first_above_12,
+            self.second_above_12 or other.second_above_12,
+            self.is_needed or other.is_needed,
+        )
 
     @property
     def order(self) -> DateOrder:
@@ -63,6 +68,7 @@ def _evidence(texts: pd.Series) -> Evidence:
     return Evidence(
         first_above_12=bool(parts["a"].between(13, 31).any()),
         second_above_12=bool(parts["b"].between(13, 31).any()),
+        is_needed=len(parts) > 0,
     )
 
 

@@ -4,7 +4,10 @@ Belongs here: the pure step from a `Chunk` to staging rows. Does not belong here
 """
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +19,7 @@ from student360.ingest.clean import Reading, clean_values, label_key
 from student360.ingest.problems import CELL_REASONS
 from student360.ingest.reader import CORRECTION_OF, OTHER, REJECT_COLUMNS, Chunk
 
+Item = TypeVar("Item")
 PANDAS_DTYPE = {"text": "string", "integer": "Int64", "bigint": "Int64", "real": "float64", "date": "datetime64[ns]"}
 SHOWN_NUL = "\N{SYMBOL FOR NULL}"  # PostgreSQL holds no NUL in a text
 FORMULA_GUARD = r"^'(?=[=+\-@\t\r])"
@@ -97,6 +101,16 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
     )
     rejects = rejects.merge(about[about["line_no"].isin(rejects["line_no"])], on="line_no", how="left")
     return Staged(rows, rejects, odd)
+
+
+def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made in a thread while the one before is used: one is parsed while another is stored."""
+    end = object()
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        coming = worker.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = worker.submit(next, items, end)
+            yield cast(Item, item)
 
 
 def _corrections(cells: pd.DataFrame) -> pd.Series:

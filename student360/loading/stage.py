@@ -4,15 +4,13 @@ Belongs here: what is done with a file from opening it to its row in the ledger.
 is cleaned (`ingest/`), how rows get into their fact table (`merge.py`).
 """
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import reduce
-from operator import or_
+from datetime import date, timedelta
 from pathlib import Path
-from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
 
 from student360.contracts import Contract, Kind
@@ -22,7 +20,8 @@ from student360.ingest.dates import DateOrder, Evidence, evidence
 from student360.ingest.files import content_hash, now, open_regular
 from student360.ingest.problems import CELL_REASONS, BadFile, warning
 from student360.ingest.reader import BLOCK_BYTES, Chunk, StrictCsv
-from student360.ingest.staging import stage_chunk
+from student360.ingest.repeats import Repeats
+from student360.ingest.staging import Staged, one_ahead, stage_chunk
 from student360.loading.receive import naming_no_file
 from student360.settings import Settings
 from student360.warehouse import ledger
@@ -51,6 +50,42 @@ class Progress:
         return " ".join(warning(code, sorted(names)) for code, names in sorted(self.odd.items()))
 
 
+class DateOrders:
+    """Which of day and month comes first in each date column of a file: as the feed's setting says, else as the whole
+    file proves. It is looked through for proof when the first date comes that is not ISO: most files have none."""
+
+    def __init__(self, contract: Contract, settings: Settings, path: Path) -> None:
+        self._contract = contract
+        self._path = path
+        self._dates = [column.name for column in contract.columns if column.kind in (Kind.DAY, Kind.DATE)]
+        fixed = settings.date_order[contract.feed]
+        self._known: Mapping[str, DateOrder] | None = None
+        if fixed is not DateOrder.UNKNOWN:
+            self._known = dict.fromkeys(self._dates, fixed)
+
+    def of(self, chunk: Chunk) -> Mapping[str, DateOrder]:
+        """The orders for a chunk of the file, by column; a column without dates that need one may be left out."""
+        if self._known is None and any(proof.is_needed for proof in self._proofs(chunk).values()):
+            self._known = self._proven_by_the_file(chunk)
+        return self._known or {}
+
+    def _proven_by_the_file(self, chunk: Chunk) -> dict[str, DateOrder]:
+        proofs = self._proofs(chunk)
+        if self._path.stat().st_size > BLOCK_BYTES:
+            with open_regular(self._path) as stream:
+                for other in StrictCsv(stream, self._contract, only=self._dates):
+                    proofs = {name: found | proofs[name] for name, found in self._proofs(other).items()}
+        return {name: found.order for name, found in proofs.items()}
+
+    def _proofs(self, chunk: Chunk) -> dict[str, Evidence]:
+        cells = chunk.cells
+        return {
+            name: evidence(pd.Series(cells[name].cat.categories, dtype="object"))
+            for name in self._dates
+            if name in cells
+        }
+
+
 @dataclass(frozen=True)
 class ClaimedFiles:
     """The files of a feed that are entered in the ledger and not yet staged: what a raw asset hands on."""
@@ -70,8 +105,12 @@ class ClaimedFiles:
     def _rows_of(self, tx: Transaction, file: LedgerFile) -> Iterator[pd.DataFrame]:
         progress = Progress()
         try:
-            yield from self._typed_rows(tx, file, progress)
-            progress.rejected += _reject_conflicts(tx, file, self.contract)
+            with closing(Repeats(self.contract, self.settings.data_dir)) as repeats:
+                for rows in self._typed_rows(tx, file, progress):
+                    repeats.add(rows)
+                    yield rows
+                lines = repeats.contradicting_lines()
+            progress.rejected += _reject_conflicts(tx, file, self.contract, lines)
             _guard_rejects(progress, self.settings)
         except BadFile as problem:
             tx.execute(f"DELETE FROM {self.contract.staging_table} WHERE file_id = ?", (file.file_id,))
@@ -104,8 +143,10 @@ class ClaimedFiles:
             with naming_no_file():
                 path = _place(self.settings, file)
                 _rename_content(tx, file, path)
+                orders = DateOrders(self.contract, self.settings, path)
                 with open_regular(path) as stream:
-                    yield from _typed_chunks(tx, file, stream, self.contract, self.settings, progress)
+                    reader = StrictCsv(stream, self.contract)
+                    yield from _typed_chunks(tx, file, reader, self.contract, orders, progress)
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as fault:
             raise BadFile("our_fault", f"({type(fault).__name__})") from None
 
@@ -147,17 +188,13 @@ def _rename_content(tx: Transaction, file: LedgerFile, path: Path) -> None:
 def _typed_chunks(
     tx: Transaction,
     file: LedgerFile,
-    stream: BinaryIO,
+    reader: StrictCsv,
     contract: Contract,
-    settings: Settings,
+    orders: DateOrders,
     progress: Progress,
 ) -> Iterator[pd.DataFrame]:
-    reader = StrictCsv(stream, contract)
-    chunks, orders = _chunks_with_date_orders(reader, stream, contract, settings)
     latest = file.received_at.date() + timedelta(days=1)
-    readings = {column.name: Reading(orders.get(column.name, DateOrder.UNKNOWN), latest) for column in contract.columns}
-    for chunk in chunks:
-        staged = stage_chunk(chunk, contract, readings)
+    for chunk, staged in one_ahead(_staged_chunks(reader, contract, orders, latest)):
         progress.read += chunk.rows_read
         progress.blank += chunk.rows_blank
         progress.rejected += staged.rejects["line_no"].nunique()
@@ -182,47 +219,26 @@ def _typed_chunks(
         progress.warn("missing_optional", gone)
 
 
-def _chunks_with_date_orders(
-    reader: StrictCsv, stream: BinaryIO, contract: Contract, settings: Settings
-) -> tuple[Iterator[Chunk], dict[str, DateOrder]]:
-    """The chunks, and the order of day and month of each date column as proven by the whole file.
-
-    A file of one block is parsed once; a larger one a second time, because the proof may come late in it. Where a
-    setting says the order, there is nothing to prove.
-    """
-    dates = [column.name for column in contract.columns if column.kind in (Kind.DAY, Kind.DATE)]
-    fixed = settings.date_order[contract.feed]
-    if fixed is not DateOrder.UNKNOWN:
-        return iter(reader), dict.fromkeys(dates, fixed)
-    kept: list[Chunk] = []
-    proofs: dict[str, list[Evidence]] = {name: [] for name in dates}
-    small = os.fstat(stream.fileno()).st_size <= BLOCK_BYTES
+def _staged_chunks(
+    reader: StrictCsv, contract: Contract, orders: DateOrders, latest: date
+) -> Iterator[tuple[Chunk, Staged]]:
     for chunk in reader:
-        for name, found in proofs.items():
-            if name in chunk.cells:
-                found.append(evidence(pd.Series(chunk.cells[name].cat.categories, dtype="object")))
-        if small:
-            kept.append(chunk)
-    orders = {name: reduce(or_, found, Evidence()).order for name, found in proofs.items()}
-    return (iter(kept) if small else iter(reader)), orders
+        known = orders.of(chunk)
+        readings = {c.name: Reading(known.get(c.name, DateOrder.UNKNOWN), latest) for c in contract.columns}
+        yield chunk, stage_chunk(chunk, contract, readings)
 
 
-def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract) -> int:
+def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract, lines: np.ndarray) -> int:
     """Rows of one file that are about the same thing and differ are all refused: choosing one would be a guess.
 
-    Rows that are the same in everything stay; the merge counts the repeats as unchanged.
+    Rows that are the same in everything stay; the merge counts the repeats as unchanged. `lines` are those to look at.
     """
-    if not contract.natural_key:
+    if not len(lines):
         return 0
     table, key = contract.staging_table, ", ".join(contract.natural_key)
     distinct = ", ".join(contract.value_columns)
-    rows = f"{table} WHERE file_id = ?"
-    if contract.told_apart_by_order_without:
-        rows += f" AND {contract.told_apart_by_order_without} IS NOT NULL"
-    said = f"SELECT DISTINCT {distinct} FROM {rows}"
-    twofold = f"SELECT 1 AS one FROM ({said}) AS said GROUP BY {key} HAVING COUNT(*) > 1 LIMIT 1"
-    if tx.value(twofold, (file.file_id,)) is None:
-        return 0
+    tx.create_temporary("looked_at", pd.DataFrame({"line_no": lines}))
+    rows = f"{table} WHERE file_id = ? AND line_no IN (SELECT line_no FROM looked_at)"
     tx.execute("DROP TABLE IF EXISTS conflict")
     tx.execute(
         "CREATE TEMP TABLE conflict AS SELECT * FROM (SELECT v.*,"
