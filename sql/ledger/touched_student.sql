@@ -10,12 +10,12 @@ CREATE TABLE touched_student (
 
 -- name: after_merge
 INSERT INTO touched_student (student_durable_key, file_id, line_no)
-SELECT i.student_durable_key, i.file_id, MAX(i.line_no)
-FROM incoming AS i
-JOIN (
-    SELECT student_durable_key, MAX(file_id) AS file_id FROM incoming WHERE outcome IN ('loaded', 'updated')
+SELECT n.student_durable_key, n.place / 4294967296, n.place % 4294967296
+FROM (
+    SELECT student_durable_key, MAX(file_id * 4294967296 + line_no) AS place
+    FROM incoming
+    WHERE outcome IN ('loaded', 'updated')
     GROUP BY student_durable_key
-) AS n ON n.student_durable_key = i.student_durable_key AND n.file_id = i.file_id
-WHERE i.outcome IN ('loaded', 'updated')
-GROUP BY i.student_durable_key, i.file_id
+) AS n
+WHERE 1 = 1
 ON CONFLICT (student_durable_key) DO UPDATE SET file_id = excluded.file_id, line_no = excluded.line_no;

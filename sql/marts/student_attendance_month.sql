@@ -75,6 +75,8 @@ FROM changed AS c
 LEFT JOIN kept AS k ON k.student_durable_key = c.student_durable_key AND k.month_key = c.month_key
 GROUP BY c.student_durable_key, c.month_key, c.first_date_key;
 
+ANALYZE touched;
+
 DELETE FROM student_attendance_month
 WHERE (student_durable_key, school_year, month_key, school_key) IN (
     SELECT student_durable_key, school_year, month_key, school_key FROM kept
@@ -133,6 +135,8 @@ sent AS (
       AND d.date_key BETWEEN t.first_date_key AND 100 * t.month_key + 99 AND +d.is_closed = 0
       AND +d.date_key <= (SELECT o.as_of_date_key FROM v_as_of AS o)
       AND +d.date_key >= v.from_key AND +d.date_key < v.to_key
+      AND f.date_key BETWEEN (SELECT MIN(t.first_date_key) FROM touched AS t)
+          AND (SELECT 100 * MAX(t.month_key) + 99 FROM touched AS t)
       AND f.date_key = d.date_key AND f.student_durable_key = t.student_durable_key
       AND c.attendance_code_key = f.attendance_code_key
     GROUP BY t.student_durable_key, d.school_year, d.month_key, d.date_key

@@ -1,6 +1,7 @@
 -- The merge that all fact tables share. {table} is the fact table, {key} its primary key, {resolve} its own query that
 -- turns the staged rows of the files in `due` into rows of the fact table. A newer export overwrites, an older one never
--- does; a row that says nothing new is left as it is, but for the note of the newest file that said so.
+-- does; a row that says nothing new is left as it is, but for the note of the newest file that said so. The ranking leaves
+-- `incoming` in the order of the key, and so the rows go into the table one behind the other.
 
 -- name: incoming
 CREATE TEMP TABLE incoming AS
@@ -52,12 +53,12 @@ JOIN {table} AS t ON {same_key}
 WHERE r.outcome = 'updated';
 
 INSERT INTO {table} ({columns}, file_id, line_no, confirmed_file_id)
-SELECT {columns}, file_id, line_no, file_id FROM incoming WHERE outcome IN ('loaded', 'updated') ORDER BY {key}
+SELECT {columns}, file_id, line_no, file_id FROM incoming WHERE outcome IN ('loaded', 'updated')
 ON CONFLICT ({key}) DO UPDATE SET
     {take_values}file_id = excluded.file_id, line_no = excluded.line_no, confirmed_file_id = excluded.file_id;
 
 INSERT INTO {table} ({columns}, file_id, line_no, confirmed_file_id)
-SELECT {columns}, file_id, line_no, file_id FROM incoming WHERE outcome = 'unchanged' AND confirms = 1 ORDER BY {key}
+SELECT {columns}, file_id, line_no, file_id FROM incoming WHERE outcome = 'unchanged' AND confirms = 1
 ON CONFLICT ({key}) DO UPDATE SET confirmed_file_id = excluded.confirmed_file_id;
 
 -- name: scope
