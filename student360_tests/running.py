@@ -4,6 +4,7 @@ Belongs here: starting and stopping the real processes. Does not belong here: an
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -166,3 +167,12 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def peak_memory() -> float:
+    """The most resident memory that this process has had so far, in megabytes.
+
+    Not `getrusage`: on Linux its figure includes that of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]

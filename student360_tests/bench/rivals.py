@@ -44,9 +44,11 @@ def floor(engine: str, target: str, file: Path) -> int:
     as_text = {name: pa.dictionary(pa.int32(), pa.string()) for name in _header(file)}
     options = csv.ConvertOptions(column_types=as_text, strings_can_be_null=False)
     rows = csv.read_csv(file, convert_options=options).unify_dictionaries()
-    numbers = {to: rows[name].combine_chunks().indices.cast(pa.int64()) for name, to in COLUMNS.items()}
+    integer = pa.int32() if engine == "postgres" else pa.int64()
+    numbers = {to: rows[name].combine_chunks().indices.cast(integer) for name, to in COLUMNS.items()}
     narrow = pa.table(numbers)
-    key = pc.add(pc.multiply(narrow["date_key"], 10_000_000), narrow["student"]).combine_chunks()
+    day = narrow["date_key"].cast(pa.int64())
+    key = pc.add(pc.multiply(day, 10_000_000), narrow["student"].cast(pa.int64())).combine_chunks()
     order = pc.sort_indices(key)
     narrow, key = narrow.take(order), key.take(order)
     is_repeat = pc.equal(key, pa.concat_arrays([pa.array([-1]), key.slice(0, len(key) - 1)]))
@@ -65,8 +67,7 @@ def floor(engine: str, target: str, file: Path) -> int:
 
 
 def _header(file: Path) -> list[str]:
-    with file.open(encoding="utf-8") as lines:
-        return lines.readline().strip().split(",")
+    return list(pd.read_csv(file, nrows=0).columns)
 
 
 def pandas_and_script(engine: str, target: str, file: Path) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from student360_tests.bench import rivals
+from student360_tests.running import peak_memory
 
 
 def ours() -> dict[str, Any]:
@@ -57,4 +58,5 @@ def rival(name: str, engine: str, target: str, file: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(ours() if sys.argv[1] == "ours" else rival(*sys.argv[1:])))
+    told = ours() if sys.argv[1] == "ours" else rival(*sys.argv[1:])
+    print(json.dumps(told | {"memory": peak_memory()}))

@@ -195,8 +195,8 @@ def _peak_of_loading(house: House, rows: int) -> float:
             file.write(f"S{n % 1_000},2025-{day // 28 + 1:02}-{day % 28 + 1:02},Present,{n // 336_000 + 1}\n")
     part.rename(house.data / "landing" / f"attendance_2026-01-01_{rows}.csv")
     code = (
-        "import resource; from student360_tests.trust.kills import load_once; load_once();"
-        " print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "from student360_tests.running import peak_memory; from student360_tests.trust.kills import load_once;"
+        " load_once(); print(peak_memory())"
     )
     environment = house.environment | {"STUDENT360_SETTLE_SECONDS": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=PROJECT, capture_output=True, check=True)
