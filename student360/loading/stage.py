@@ -65,12 +65,13 @@ class DateOrders:
 
     def of(self, chunk: Chunk) -> Mapping[str, DateOrder]:
         """The orders for a chunk of the file, by column; a column without dates that need one may be left out."""
-        if self._known is None and any(proof.is_needed for proof in self._proofs(chunk).values()):
-            self._known = self._proven_by_the_file(chunk)
+        if self._known is None:
+            proofs = self._proofs(chunk)
+            if any(proof.is_needed for proof in proofs.values()):
+                self._known = self._proven_by_the_file(proofs)
         return self._known or {}
 
-    def _proven_by_the_file(self, chunk: Chunk) -> dict[str, DateOrder]:
-        proofs = self._proofs(chunk)
+    def _proven_by_the_file(self, proofs: dict[str, Evidence]) -> dict[str, DateOrder]:
         if self._path.stat().st_size > BLOCK_BYTES:
             with open_regular(self._path) as stream:
                 for other in StrictCsv(stream, self._contract, only=self._dates):

@@ -27,14 +27,15 @@ class Measured:
     def median(self) -> float:
         return statistics.median(self.seconds)
 
-    def add(self, seconds: float, memory: float = 0.0, told: Mapping[str, Any] | None = None) -> None:
-        self.seconds.append(seconds)
-        self.memory = max(self.memory, memory)
-        self.told |= told or {}
+    def add(self, told: Mapping[str, Any]) -> None:
+        """Note a run: its `seconds`, its `memory` where it is known, and whatever else it said."""
+        self.seconds.append(told["seconds"])
+        self.memory = max(self.memory, told.get("memory", 0.0))
+        self.told |= told
 
 
-def run_side(environment: Mapping[str, str], *arguments: str) -> tuple[dict[str, Any], float]:
-    """Run a side in a process of its own. Returns what it printed and its highest resident memory in MB."""
+def run_side(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
+    """Run a side in a process of its own. Returns what it printed, its `seconds` and `memory` (MB at most) among it."""
     with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "student360_tests.bench.sides", *arguments],
@@ -48,5 +49,5 @@ def run_side(environment: Mapping[str, str], *arguments: str) -> tuple[dict[str,
         if process.returncode != 0:
             errors.seek(0)
             raise RuntimeError(f"{' '.join(arguments)} failed: {errors.read().decode()[-2000:]}")
-    answer = json.loads(lines[-1])
-    return answer, answer["memory"]
+    answer: dict[str, Any] = json.loads(lines[-1])
+    return answer

@@ -63,9 +63,9 @@ class Site:
 
     def ingest(self, house: House, into: Measured | None = None) -> None:
         """Run the ingest job on an installation, in a process of its own."""
-        told, memory = run_side({**house.environment, "STUDENT360_SETTLE_SECONDS": "0"}, "ours")
+        told = run_side({**house.environment, "STUDENT360_SETTLE_SECONDS": "0"}, "ours")
         if into is not None:
-            into.add(told["seconds"], memory, told)
+            into.add(told)
 
     def clean_up(self) -> None:
         """Remove what the installations have in PostgreSQL."""
@@ -85,8 +85,7 @@ def bulk_load(site: Site, say: Callable[[str], None]) -> Part:
             target = str(site.folder / f"{side}{number}.db")
             if site.engine == "postgres":
                 target = f"{server_url()}&options=-csearch_path%3D{house.schema}"
-            told, memory = run_side({}, side, site.engine, target, str(file))
-            sides[name].add(told["seconds"], memory, told)
+            sides[name].add(run_side({}, side, site.engine, target, str(file)))
         say(f"bulk load, round {number + 1}: " + ", ".join(f"{m.name} {m.seconds[-1]:.1f} s" for m in sides.values()))
         site.clean_up()
     steps = sides["Student 360"].told["steps"]
@@ -134,7 +133,7 @@ def reading(site: Site, house: House, say: Callable[[str], None]) -> Part:
                 with tx.cursor() as cursor:
                     cursor.execute(query)
                     rows = cursor.fetch_arrow_table().num_rows
-                sides[name].add(time.perf_counter() - began, told={"rows": rows})
+                sides[name].add({"seconds": time.perf_counter() - began, "rows": rows})
     say("reading: " + ", ".join(f"{m.name} {1000 * m.median:.0f} ms" for m in sides.values()))
     return Part("Reading", site.engine, list(sides.values()), f"{house.warehouse.row_count('fact_attendance'):,} facts")
 
