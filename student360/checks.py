@@ -263,7 +263,7 @@ def _table_checks() -> Iterable[AssetChecksDefinition]:
     for script in scripts().values():
         if script.layer in ("core", "spark") and script.primary_key:
             yield _keys_unique(script)
-        if script.name.startswith("fact_"):
+        if script.is_fact:
             yield _no_orphans(script)
             yield _rows_match_ledger(script)
         if script.layer == "spark":

@@ -78,6 +78,8 @@ def move(source_url: str, target: Warehouse, console: Console) -> int:
         for table in tables():
             with open_writing(target.engine) as writing:
                 content, was_there = _copy(reading, writing, table.name)
+                if content.rows:
+                    writing.enforce_references(table)
                 writing.refresh_statistics(table.name)
             total += content.rows
             done = "was there, equal" if was_there else "copied, equal"

@@ -121,7 +121,7 @@ def _waiting(tx: Transaction, settings: Settings) -> Promise:
 
 def _facts(tx: Transaction, settings: Settings) -> Promise:
     broken, total = [], 0
-    for script in (s for s in scripts().values() if "resolve" in s.sections):
+    for script in (s for s in scripts().values() if s.is_fact):
         table, key = script.name, ", ".join(script.primary_key)
         rows = tx.count(f"SELECT COUNT(*) FROM {table}")
         total += rows

@@ -55,8 +55,8 @@ WHERE i.student_id NOT IN (SELECT student_id FROM student_alias);
 CREATE TEMP TABLE incoming AS
 WITH slice_rows AS (
     SELECT
-        s.*, i.student_durable_key, i.student_id AS known_id, i.confirmed_on_key, d.full_date AS effective_on,
-        slice.effective_date_key AS slice_date_key,
+        s.*, f.feed, i.student_durable_key, i.student_id AS known_id, i.confirmed_on_key, d.full_date AS effective_on,
+        slice.effective_date_key AS day_key,
         ROW_NUMBER() OVER (PARTITION BY i.student_durable_key ORDER BY s.line_no) AS occurrence
     FROM slice
     JOIN ingest_file AS f ON f.file_id = slice.file_id
@@ -68,7 +68,7 @@ WITH slice_rows AS (
 ),
 known AS (
     SELECT
-        r.file_id, r.line_no, r.student_durable_key, r.known_id AS student_id, r.effective_on, r.slice_date_key,
+        r.file_id, r.line_no, r.feed, r.student_durable_key, r.known_id AS student_id, r.effective_on, r.day_key,
         r.full_name,
         COALESCE(r.date_of_birth, c.date_of_birth) AS date_of_birth,
         CASE WHEN r.grade_level IS NULL THEN c.grade_level ELSE COALESCE(g.grade_level, r.grade_level) END AS grade_level,
@@ -81,7 +81,7 @@ known AS (
         CASE WHEN r.enrolled_on > c.left_on THEN r.left_on ELSE COALESCE(r.left_on, c.left_on) END AS left_on,
         CASE
             WHEN r.occurrence > 1 THEN 'repeated'
-            WHEN r.confirmed_on_key > r.slice_date_key THEN 'older'
+            WHEN r.confirmed_on_key > r.day_key THEN 'older'
             WHEN c.student_key IS NULL THEN 'new'
             ELSE 'known'
         END AS standing,
@@ -128,14 +128,14 @@ SELECT
 FROM compared AS c;
 
 INSERT INTO identity_warning (student_durable_key, file_id, line_no, effective_date_key)
-SELECT student_durable_key, file_id, line_no, slice_date_key FROM incoming WHERE other_person = 1;
+SELECT student_durable_key, file_id, line_no, day_key FROM incoming WHERE other_person = 1;
 
 INSERT INTO row_change (
     table_name, student_durable_key, day_key, change, file_id, line_no, before_file_id, before_line_no,
     said_before, said_after
 )
 SELECT
-    'dim_students', student_durable_key, slice_date_key, 'changed', file_id, line_no, current_file_id, current_line_no,
+    'dim_students', student_durable_key, day_key, 'changed', file_id, line_no, current_file_id, current_line_no,
     CASE WHEN full_name IS DISTINCT FROM current_name THEN 'name ' || COALESCE(CAST(current_name AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN date_of_birth IS DISTINCT FROM current_birth THEN 'born ' || COALESCE(CAST(current_birth AS TEXT), 'none') || '; ' ELSE '' END
     || CASE WHEN grade_level IS DISTINCT FROM current_grade THEN 'grade ' || COALESCE(CAST(current_grade AS TEXT), 'none') || '; ' ELSE '' END
@@ -195,11 +195,11 @@ WHERE i.standing = 'new' OR i.school_key IS DISTINCT FROM i.current_school
    OR i.enrolled_on IS DISTINCT FROM i.current_enrolled_on OR i.left_on IS DISTINCT FROM i.current_left_on
 ON CONFLICT DO NOTHING;
 
-UPDATE student_identity SET confirmed_on_key = i.slice_date_key
+UPDATE student_identity SET confirmed_on_key = i.day_key
 FROM incoming AS i
 WHERE i.standing IN ('new', 'known')
   AND student_identity.student_durable_key = i.student_durable_key
-  AND student_identity.confirmed_on_key < i.slice_date_key;
+  AND student_identity.confirmed_on_key < i.day_key;
 
 -- name: scope
 CREATE TEMP TABLE scope AS

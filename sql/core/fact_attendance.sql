@@ -27,7 +27,7 @@ SELECT
 FROM due
 JOIN stg_attendance AS s ON s.file_id = due.file_id
 JOIN student_alias AS i ON i.student_id = s.student_id
-JOIN dim_attendance_codes AS c ON c.code = s.attendance_status
+LEFT JOIN dim_attendance_codes AS c ON c.code = s.attendance_status
 LEFT JOIN dim_subjects AS b ON b.code = s.subject
 LEFT JOIN dim_schools AS h ON h.school_id = s.school_id
 

@@ -24,7 +24,7 @@ SELECT
 FROM due
 JOIN stg_communication AS s ON s.file_id = due.file_id
 JOIN student_alias AS i ON i.student_id = s.student_id
-JOIN dim_message_types AS c ON c.code = s.message_type
+LEFT JOIN dim_message_types AS c ON c.code = s.message_type
 
 -- name: said
 {row}.message_content

@@ -28,8 +28,8 @@ SELECT
 FROM due
 JOIN stg_homework AS s ON s.file_id = due.file_id
 JOIN student_alias AS i ON i.student_id = s.student_id
-JOIN dim_subjects AS b ON b.code = s.subject
-JOIN dim_homework_statuses AS c ON c.code = s.status
+LEFT JOIN dim_subjects AS b ON b.code = s.subject
+LEFT JOIN dim_homework_statuses AS c ON c.code = s.status
 
 -- name: said
 (SELECT c.code FROM dim_homework_statuses AS c WHERE c.homework_status_key = {row}.homework_status_key)

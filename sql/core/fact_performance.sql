@@ -59,7 +59,7 @@ FROM (
     JOIN ingest_file AS f ON f.file_id = due.file_id
     JOIN stg_performance AS s ON s.file_id = f.file_id
     JOIN student_alias AS i ON i.student_id = s.student_id
-    JOIN dim_subjects AS b ON b.code = s.subject
+    LEFT JOIN dim_subjects AS b ON b.code = s.subject
 ) AS n
 
 -- name: said

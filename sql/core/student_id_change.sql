@@ -49,8 +49,8 @@ WHERE t.turn = 1
   );
 
 -- name: merge
-INSERT INTO incoming (file_id, line_no, student_durable_key, outcome)
-SELECT file_id, line_no, to_key, CASE WHEN is_known = 1 THEN 'unchanged' ELSE 'loaded' END FROM pending;
+INSERT INTO incoming (file_id, line_no, feed, student_durable_key, day_key, outcome)
+SELECT file_id, line_no, 'id_changes', to_key, 0, CASE WHEN is_known = 1 THEN 'unchanged' ELSE 'loaded' END FROM pending;
 
 INSERT INTO student_id_change (old_student_id, new_student_id, student_durable_key, changed_on_key, file_id, line_no)
 SELECT old_student_id, new_student_id, to_key, changed_on_key, file_id, line_no FROM pending WHERE is_known = 0;
@@ -137,3 +137,9 @@ WHERE identity_warning.student_durable_key = r.from_key;
 INSERT INTO touched_student (student_durable_key, file_id, line_no)
 SELECT to_key, file_id, line_no FROM pending WHERE 1 = 1
 ON CONFLICT (student_durable_key) DO UPDATE SET file_id = excluded.file_id, line_no = excluded.line_no;
+
+-- name: waiting
+CREATE TEMP TABLE waiting AS
+SELECT s.file_id, s.line_no FROM due JOIN stg_id_changes AS s ON s.file_id = due.file_id
+EXCEPT
+SELECT file_id, line_no FROM incoming;

@@ -9,7 +9,7 @@ CREATE TABLE data_extent (
 
 -- name: after_merge
 INSERT INTO data_extent (feed, first_date_key, last_date_key)
-SELECT feed, MIN(day_key), MAX(day_key) FROM incoming WHERE 1 = 1 GROUP BY feed
+SELECT feed, MIN(first_date_key), MAX(last_date_key) FROM merged WHERE first_date_key IS NOT NULL GROUP BY feed
 ON CONFLICT (feed) DO UPDATE SET
     first_date_key = CASE WHEN excluded.first_date_key < data_extent.first_date_key
         THEN excluded.first_date_key ELSE data_extent.first_date_key END,

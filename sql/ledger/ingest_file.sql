@@ -39,12 +39,8 @@ UPDATE ingest_file SET
     rows_updated = rows_updated + n.updated,
     rows_unchanged = rows_unchanged + n.unchanged
 FROM (
-    SELECT
-        file_id,
-        COUNT(*) FILTER (WHERE outcome = 'loaded') AS loaded,
-        COUNT(*) FILTER (WHERE outcome = 'updated') AS updated,
-        COUNT(*) FILTER (WHERE outcome = 'unchanged') AS unchanged
-    FROM incoming
+    SELECT file_id, SUM(loaded) AS loaded, SUM(updated) AS updated, SUM(unchanged) AS unchanged
+    FROM merged
     GROUP BY file_id
 ) AS n
 WHERE ingest_file.file_id = n.file_id;

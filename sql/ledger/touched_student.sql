@@ -12,9 +12,9 @@ CREATE TABLE touched_student (
 INSERT INTO touched_student (student_durable_key, file_id, line_no)
 SELECT n.student_durable_key, n.place / 4294967296, n.place % 4294967296
 FROM (
-    SELECT student_durable_key, MAX(file_id * 4294967296 + line_no) AS place
-    FROM incoming
-    WHERE outcome IN ('loaded', 'updated')
+    SELECT student_durable_key, MAX(file_id * 4294967296 + last_changed_line) AS place
+    FROM merged
+    WHERE last_changed_line IS NOT NULL
     GROUP BY student_durable_key
 ) AS n
 WHERE 1 = 1

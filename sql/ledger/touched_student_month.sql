@@ -11,8 +11,8 @@ CREATE TABLE touched_student_month (
 
 -- name: after_merge
 INSERT INTO touched_student_month (student_durable_key, month_key, feed, first_date_key)
-SELECT student_durable_key, day_key / 100, feed, MIN(day_key)
-FROM incoming
-WHERE outcome IN ('loaded', 'updated')
-GROUP BY student_durable_key, day_key / 100, feed
+SELECT student_durable_key, month_key, feed, MIN(first_changed_key)
+FROM merged
+WHERE first_changed_key IS NOT NULL
+GROUP BY student_durable_key, month_key, feed
 ON CONFLICT DO NOTHING;

@@ -7,7 +7,7 @@ Belongs here: in which order the statements run. Does not belong here: the state
 import pandas as pd
 
 from student360.warehouse.ledger import LedgerFile
-from student360.warehouse.scripts import Script, rekey_facts, scripts
+from student360.warehouse.scripts import Script, merged_rows, rekey_facts, scripts
 from student360.warehouse.transaction import Transaction
 
 
@@ -20,18 +20,20 @@ def merge_id_changes(tx: Transaction, script: Script, due: list[LedgerFile]) -> 
     tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id for file in due]}))
     tx.execute("DROP TABLE IF EXISTS incoming")
     tx.execute(
-        "CREATE TEMP TABLE incoming (file_id INTEGER, line_no INTEGER, student_durable_key INTEGER, outcome TEXT)"
+        "CREATE TEMP TABLE incoming (file_id INTEGER, line_no INTEGER, feed TEXT, student_durable_key INTEGER,"
+        " day_key INTEGER, outcome TEXT)"
     )
     while True:
         tx.run(script, "pending")
         if not tx.value("SELECT COUNT(*) FROM pending"):
             break
         tx.run(script, "merge")
-        for fact in (s for s in scripts().values() if "resolve" in s.sections):
+        for fact in (s for s in scripts().values() if s.is_fact):
             tx.run(rekey_facts(), "move", _fragments(fact))
         tx.execute("DROP TABLE rekey")
         tx.execute("DROP TABLE pending")
     tx.execute("DROP TABLE pending")
+    tx.run(merged_rows(), "count")
     tx.run(scripts()["ingest_file"], "after_merge")
 
 

@@ -16,7 +16,7 @@ from student360.loading.identity import merge_id_changes
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
-from student360.warehouse.scripts import Script, fact_merge, scripts
+from student360.warehouse.scripts import Script, fact_merge, merged_rows, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 BIG_LOAD_ROWS = 1_000
@@ -45,18 +45,21 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
         if not due:
             return Changed()
         before = _counted(tx, due)
-        if "resolve" in script.sections:
+        if script.is_fact:
             _merge_facts(tx, script, contract, settings, due)
         elif "slices" in script.sections:
             _merge_slices(tx, script, settings)
         else:
             merge_id_changes(tx, script, due)
-            _keep_only_waiting_rows(tx, contract)
-            tx.execute("DROP TABLE incoming")
+            tx.run(script, "waiting")
+            _keep_only_waiting_rows(tx, {"staging": contract.staging_table})
+            _drop(tx, "incoming", "merged", "waiting")
         passing(CrashPoint.BEFORE_LEDGER)
         _settle(tx, contract, run_id)
         after = _counted(tx, due)
         changed = Changed(**{name: after[name] - before[name] for name in after})
+        if changed.rows_added:
+            tx.enforce_references(script)
         if _is_big(tx, script, changed):
             tx.refresh_statistics(script.name)
     return changed
@@ -86,16 +89,28 @@ def _merge_facts(
     whole = [file for file in due if file not in adding]
     for files in ([adding] if adding else []) + [[file] for file in sorted(whole, key=LedgerFile.age)]:
         tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id for file in files]}))
-        tx.run(fact_merge(), "incoming", fragments)
-        passing(CrashPoint.MID_LOAD)
-        tx.run(fact_merge(), "upsert", fragments)
+        tx.run(fact_merge(), "waiting", fragments)
+        if _may_meet_facts(tx, fragments):
+            tx.run(fact_merge(), "incoming", fragments)
+            passing(CrashPoint.MID_LOAD)
+            tx.run(fact_merge(), "upsert", fragments)
+            tx.run(merged_rows(), "count")
+            _drop(tx, "incoming")
+        else:
+            tx.run(fact_merge(), "add", fragments)
         passing(CrashPoint.MID_LOAD)
         _note_what_was_merged(tx, script)
         tx.run(scripts()["data_extent"], "after_merge")
         if files[0].load_mode is not LoadMode.DELTA and files[0].status == "staged":
             _sweep_unless_suspicious(tx, fact_merge(), fragments, files[0], settings)
-        _keep_only_waiting_rows(tx, contract)
-        tx.execute("DROP TABLE incoming")
+        _keep_only_waiting_rows(tx, fragments)
+        _drop(tx, "span", "merged", "waiting")
+
+
+def _may_meet_facts(tx: Transaction, fragments: Mapping[str, str]) -> bool:
+    """Whether a staged row may be about something that a fact, or the lack of one, already tells."""
+    tx.run(fact_merge(), "span", fragments)
+    return tx.count(fact_merge().statements("may_meet", fragments)[0]) > 0
 
 
 def _merge_slices(tx: Transaction, script: Script, settings: Settings) -> None:
@@ -104,28 +119,25 @@ def _merge_slices(tx: Transaction, script: Script, settings: Settings) -> None:
     for slice_ in tx.query(script.sections["slices"].strip().rstrip(";")):
         tx.create_temporary("slice", pd.DataFrame([slice_]))
         tx.run(script, "merge")
+        tx.run(merged_rows(), "count")
         passing(CrashPoint.MID_LOAD)
         _note_what_was_merged(tx, script)
         if files[slice_["file_id"]].load_mode is LoadMode.SNAPSHOT:
             _sweep_unless_suspicious(tx, script, {}, files[slice_["file_id"]], settings)
-        tx.execute("DROP TABLE incoming")
+        _drop(tx, "incoming", "merged")
 
 
 def _note_what_was_merged(tx: Transaction, script: Script) -> None:
     tx.run(scripts()["ingest_file"], "after_merge")
     tx.run(scripts()["touched_student"], "after_merge")
-    if script.name.startswith("fact_"):
+    if script.is_fact:
         tx.run(scripts()["touched_student_month"], "after_merge")
 
 
-def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
+def _keep_only_waiting_rows(tx: Transaction, fragments: Mapping[str, str]) -> None:
     """Rows of a file with waiting rows leave staging once they are merged: only the waiting ones are due again."""
-    tx.execute(
-        f"DELETE FROM {contract.staging_table} WHERE file_id IN (SELECT file_id FROM ingest_file"
-        " WHERE feed = ? AND rows_read > rows_loaded + rows_updated + rows_unchanged + rows_rejected)"
-        " AND (file_id, line_no) IN (SELECT file_id, line_no FROM incoming)",
-        (contract.feed,),
-    )
+    if tx.count("SELECT COUNT(*) FROM waiting"):
+        tx.run(fact_merge(), "keep_waiting", fragments)
 
 
 def sweep(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> int:
@@ -147,7 +159,7 @@ def _sweep_unless_suspicious(
     vanished, covered = _look_for_vanished(tx, script, fragments)
     if vanished and (_is_suspicious(vanished, covered, settings) or _has_nameless_rejects(tx, file)):
         tx.execute("UPDATE ingest_file SET sweep = 'held' WHERE file_id IN (SELECT file_id FROM scope)")
-        _drop_temporaries(tx)
+        _drop(tx, "vanished", "scope")
     else:
         _withdraw(tx, script, fragments)
 
@@ -162,12 +174,12 @@ def _look_for_vanished(tx: Transaction, script: Script, fragments: Mapping[str, 
 def _withdraw(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> None:
     tx.run(script, "withdraw", fragments)
     tx.run(script, "shrink_extent", fragments)
-    _drop_temporaries(tx)
+    _drop(tx, "vanished", "scope")
 
 
-def _drop_temporaries(tx: Transaction) -> None:
-    tx.execute("DROP TABLE vanished")
-    tx.execute("DROP TABLE scope")
+def _drop(tx: Transaction, *temporaries: str) -> None:
+    for table in temporaries:
+        tx.execute(f"DROP TABLE {table}")
 
 
 def _is_suspicious(vanished: int, covered: int, settings: Settings) -> bool:
@@ -190,7 +202,9 @@ def fact_fragments(script: Script) -> dict[str, str]:
         "table": script.name,
         "key": ", ".join(key),
         "columns": ", ".join((*key, *values)),
+        "r_columns": ", ".join(f"r.{name}" for name in (*key, *values)),
         "day": script.day_column,
+        "near": _near(script),
         "resolve": script.sections["resolve"].strip(),
         "same_key": " AND ".join(f"t.{name} = r.{name}" for name in key),
         "key_of_t": ", ".join(f"t.{name}" for name in key if name not in ("student_durable_key",)),
@@ -201,6 +215,13 @@ def fact_fragments(script: Script) -> dict[str, str]:
         "said_before": said.replace("{row}", "t"),
         "said_after": said.replace("{row}", "r"),
     }
+
+
+def _near(script: Script) -> str:
+    """Which facts t are about the days in `span`, where the key finds them by their day; else all of them."""
+    if script.primary_key[0] != script.day_column:
+        return "1 = 1"
+    return f"t.{script.day_column} BETWEEN span.first_date_key AND span.last_date_key"
 
 
 def _staging_fragments(script: Script, contract: Contract) -> dict[str, str]:

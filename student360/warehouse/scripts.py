@@ -69,6 +69,11 @@ class Script:
         return "CREATE VIEW" in self.text
 
     @property
+    def is_fact(self) -> bool:
+        """Whether it is a fact table: staged rows are resolved to its keys."""
+        return "resolve" in self.sections
+
+    @property
     def day_column(self) -> str:
         """The column that says which day a fact is about: the first that refers to dim_dates."""
         found = re.search(r"^\s*(\w+)[^\n]*REFERENCES dim_dates", self.sections["schema"], re.MULTILINE)
@@ -139,6 +144,16 @@ class Script:
         return (single[1],) if single else ()
 
     @property
+    def references(self) -> tuple[tuple[str, str], ...]:
+        """Each column that refers to another table, and `table (column)` that it refers to."""
+        return tuple(re.findall(r"^\s*(\w+)[^\n]* REFERENCES (\w+ \(\w+\))", self.sections["schema"], re.MULTILINE))
+
+    @property
+    def without_references(self) -> "Script":
+        """The same table, referring to no other."""
+        return Script(self.name, self.layer, re.sub(r" REFERENCES \w+ \(\w+\)", "", self.text))
+
+    @property
     def leading_key(self) -> str | None:
         """The first column of the primary key if it is an integer: what reads are split by."""
         key = self.primary_key[:1]
@@ -178,7 +193,7 @@ def changes_script(found: Mapping[str, Script]) -> Script:
         f"    SELECT '{s.name}' AS table_name, student_durable_key, {s.day_column} AS day_key, file_id, line_no"
         f" FROM {s.name}"
         for s in found.values()
-        if "resolve" in s.sections
+        if s.is_fact
     )
     return Script(view.name, view.layer, view.text.replace("    {facts}", rows))
 
@@ -248,6 +263,12 @@ def queries() -> Mapping[str, str]:
 def fact_merge() -> Script:
     """The merge that all fact tables share."""
     return Script("fact", "merge", (SQL / "merge" / "fact.sql").read_text(encoding="utf-8"))
+
+
+@cache
+def merged_rows() -> Script:
+    """What a merge did, counted."""
+    return Script("merged", "merge", (SQL / "merge" / "merged.sql").read_text(encoding="utf-8"))
 
 
 @cache

@@ -147,7 +147,7 @@ def _migrate(tx: Transaction, known: Mapping[str, str], wanted: Mapping[str, str
             tx.execute(f"DROP VIEW IF EXISTS {name}")
     for name, script in everything.items():
         if script.is_view or name not in known:
-            tx.run(script, "schema")
+            tx.create(script)
     with tx.cursor() as cursor:
         tx.engine.describe(cursor, everything.values())
     tx.execute("DELETE FROM schema_object")
