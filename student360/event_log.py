@@ -1,12 +1,12 @@
-"""Dagster's event log in SQLite, with connections that stay open.
+"""Dagster's own storage, with connections that stay open.
 
 Belongs here: how long a connection lives. Does not belong here: what is stored, where and how: that is Dagster's own
-`SqliteEventLogStorage`, and its files are the same. Dagster makes an engine and opens and closes a file for each of the
-several statements that an event needs, and each engine compiles the statement anew: 13 ms an event on a 2-core machine,
-against 3 ms here. A run of a day's file writes some 140 events.
+storage, and its files and tables are the same. Dagster opens and closes a file of SQLite, or a connection to
+PostgreSQL, for each of the several statements that an event needs. With a file that stays open an event takes 3 ms
+instead of 13, with a connection that does 4 instead of 9, on a 2-core machine; a run of a day's file writes some 140.
 
-Safe at any crash: in WAL mode `synchronous = NORMAL` cannot damage the file; a power cut may lose the last events, and
-what is loaded is in the warehouse's ledger, not in them.
+Safe at any crash: in WAL mode `synchronous = NORMAL` cannot damage the file, and neither can `synchronous_commit = off`
+a server's; a power cut may lose the last events, and what is loaded is in the warehouse's ledger, not in them.
 """
 
 import os
@@ -19,7 +19,15 @@ from typing import Any, Self
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
+from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
 
 OPEN_FILES = 8
 
@@ -80,3 +88,66 @@ class LastingSqliteEventLogStorage(SqliteEventLogStorage):
 
 def _trust_the_write_ahead_log(connection: Any, _: object) -> None:
     connection.execute("PRAGMA synchronous = NORMAL").close()
+
+
+class _KeepsItsConnection:
+    """A part of Dagster's storage in PostgreSQL, with an engine of ours from when its tables are there."""
+
+    postgres_url: str
+    _engine: Engine
+
+    def __init__(self, postgres_url: str) -> None:
+        super().__init__(postgres_url)  # type: ignore[call-arg]
+        self._engine = _lasting_engine(postgres_url)
+
+    def dispose(self) -> None:
+        """Close the connection."""
+        super().dispose()  # type: ignore[misc]
+        self._engine.dispose()
+
+
+class _Runs(_KeepsItsConnection, PostgresRunStorage): ...
+
+
+class _Schedules(_KeepsItsConnection, PostgresScheduleStorage): ...
+
+
+class _Events(_KeepsItsConnection, PostgresEventLogStorage):
+    def __init__(self, postgres_url: str) -> None:
+        super().__init__(postgres_url)
+        event.listen(self._engine, "connect", _answer_before_the_disk_does)
+
+
+class LastingPostgresStorage(DagsterPostgresStorage):
+    """Dagster's storage in PostgreSQL, configured as `storage: postgres` is; each of its parts keeps a connection."""
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self.postgres_url = postgres_url
+        self._inst_data = inst_data
+        self._run_storage = _Runs(postgres_url)
+        self._event_log_storage = _Events(postgres_url)
+        self._schedule_storage = _Schedules(postgres_url)
+        super(DagsterPostgresStorage, self).__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+        return cls(pg_url_from_config(config_value), inst_data)
+
+
+def _lasting_engine(url: str) -> Engine:
+    """An engine that keeps a connection, finds out when the server has closed it, and may be copied by a fork."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=-1, pool_pre_ping=True)
+    event.listen(engine, "connect", lambda _, record: record.info.update(pid=os.getpid()))
+    event.listen(engine, "checkout", _refuse_that_of_another_process)
+    return engine
+
+
+def _refuse_that_of_another_process(_: Any, record: Any, proxy: Any) -> None:
+    if record.info["pid"] != os.getpid():
+        record.dbapi_connection = proxy.dbapi_connection = None
+        raise DisconnectionError("opened by another process")
+
+
+def _answer_before_the_disk_does(connection: Any, _: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")

@@ -138,7 +138,7 @@ def test_the_lock_names_no_host_and_hashes_everything() -> None:
 
 def test_production_differs_from_the_embedded_default_in_its_storage_alone() -> None:
     embedded, production = (yaml.safe_load((PROJECT / name).read_text()) for name in DAGSTER_YAMLS)
-    assert production.pop("storage")["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
+    assert production.pop("storage")["custom"]["config"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
     assert embedded.pop("event_log_storage")["class"] == "LastingSqliteEventLogStorage"
     assert production == embedded
     assert embedded["telemetry"] == {"enabled": False}

@@ -1,15 +1,19 @@
-"""Dagster's event log with files that stay open is Dagster's event log."""
+"""Dagster's storage with files and connections that stay open is Dagster's storage."""
 
+import os
 from pathlib import Path
 
 import psutil
 import pytest
 from dagster import DagsterInstance, Definitions, RunsFilter, asset
 from dagster._core.storage.event_log import EventLogStorage, SqliteEventLogStorage
+from dagster_postgres import PostgresEventLogStorage
 
 from student360 import event_log
 from student360.event_log import LastingSqliteEventLogStorage
-from student360_tests.running import House
+from student360_tests.conftest import ON_POSTGRES_ONLY, NewHouse
+from student360_tests.postgres import ask
+from student360_tests.running import House, wait_until
 
 
 @asset
@@ -63,3 +67,43 @@ def test_a_run_that_is_deleted_is_gone_and_another_process_may_have_done_it(hous
         other.delete_run(run_id)
         assert told(instance.event_log_storage, run_id) == []
         assert not instance.get_run_records(RunsFilter(run_ids=[run_id]))
+
+
+@ON_POSTGRES_ONLY
+def test_dagsters_own_storage_reads_the_same_events_from_the_same_tables(new_house: NewHouse, engine: str) -> None:
+    with new_house(engine).instance() as instance:
+        assert isinstance(instance.event_log_storage, PostgresEventLogStorage)
+        run_id = run(instance)
+        plain = PostgresEventLogStorage(instance.event_log_storage.postgres_url)
+        assert told(instance.event_log_storage, run_id) == told(plain, run_id)
+        assert len(told(plain, run_id)) > 5
+
+
+@ON_POSTGRES_ONLY
+def test_a_connection_that_the_server_closed_is_made_again_and_none_stays_after_the_end(
+    new_house: NewHouse, engine: str
+) -> None:
+    house = new_house(engine)
+    ours = f"FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%{house.dagster_schema}%'"
+    with house.instance() as instance:
+        run(instance)
+        with instance.event_log_storage._connect() as connection:  # type: ignore[attr-defined]
+            connection.exec_driver_sql(f"SELECT '{house.dagster_schema}'")
+        assert ask(f"SELECT pg_terminate_backend(pid) {ours}") == [(True,)]
+        run_id = run(instance)
+        assert "Finished execution of run" in told(instance.event_log_storage, run_id)[-1]
+        with instance.event_log_storage._connect() as connection:  # type: ignore[attr-defined]
+            connection.exec_driver_sql(f"SELECT '{house.dagster_schema}'")
+    wait_until(lambda: ask(f"SELECT COUNT(*) {ours}") == [(0,)], 10, "the connection is closed")
+
+
+@ON_POSTGRES_ONLY
+def test_a_copy_of_the_process_makes_a_connection_of_its_own(new_house: NewHouse, engine: str) -> None:
+    with new_house(engine).instance() as instance:
+        run_id = run(instance)
+        before = told(instance.event_log_storage, run_id)
+        copy = os.fork()
+        if copy == 0:
+            os._exit(0 if told(instance.event_log_storage, run_id) == before else 1)
+        assert os.waitpid(copy, 0)[1] == 0
+        assert told(instance.event_log_storage, run_id) == before

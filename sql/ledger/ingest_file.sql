@@ -17,6 +17,8 @@ CREATE TABLE ingest_file (
     reason         {text}, -- Why it is in quarantine, and what to do.
     columns_found  {text}, -- The columns of the contract that its header has, by name.
     warnings       {text}, -- What was odd but harmless.
+    first_date_key {integer}, -- The first day that its rows are about, yyyymmdd; missing where they are about none.
+    last_date_key  {integer}, -- The last such day.
     rows_read      {integer} NOT NULL DEFAULT 0, -- Data rows in the file, blank lines left out.
     rows_blank     {integer} NOT NULL DEFAULT 0, -- Blank lines.
     rows_loaded    {integer} NOT NULL DEFAULT 0, -- Rows that are new in the warehouse.

@@ -8,8 +8,8 @@
 
 -- name: span
 CREATE TEMP TABLE span AS
-SELECT MIN(s.{day}) AS first_date_key, MAX(s.{day}) AS last_date_key
-FROM due JOIN {staging} AS s ON s.file_id = due.file_id;
+SELECT MIN(f.first_date_key) AS first_date_key, MAX(f.last_date_key) AS last_date_key
+FROM due JOIN ingest_file AS f ON f.file_id = due.file_id;
 
 -- name: may_meet
 SELECT
@@ -63,7 +63,7 @@ WHERE NOT EXISTS (SELECT 1 FROM student_alias AS i WHERE i.student_id = s.studen
 CREATE TEMP TABLE kept AS
 SELECT s.* FROM {staging} AS s JOIN waiting AS w ON w.file_id = s.file_id AND w.line_no = s.line_no;
 
-DELETE FROM {staging} WHERE file_id IN (SELECT file_id FROM waiting);
+DELETE FROM {staging} WHERE file_id IN ({files});
 
 INSERT INTO {staging} SELECT * FROM kept;
 

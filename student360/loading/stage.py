@@ -37,6 +37,8 @@ class Progress:
     read: int = 0
     blank: int = 0
     rejected: int = 0
+    first_day: int | None = None
+    last_day: int | None = None
     columns_found: str = ""
     corrects: bool = False
     odd: dict[str, set[str]] = field(default_factory=dict)
@@ -44,6 +46,13 @@ class Progress:
     def warn(self, code: str, names: Iterable[str] = ()) -> None:
         """Note something odd but harmless (problems.WARNINGS) about some columns."""
         self.odd.setdefault(code, set()).update(names)
+
+    def spans(self, days: pd.Series) -> None:
+        """Note which days (yyyymmdd, Int64) some rows are about."""
+        known = days.dropna()
+        if len(known):
+            self.first_day = min(int(known.min()), self.first_day or int(known.min()))
+            self.last_day = max(int(known.max()), self.last_day or int(known.max()))
 
     @property
     def warnings(self) -> str:
@@ -105,10 +114,14 @@ class ClaimedFiles:
 
     def _rows_of(self, tx: Transaction, file: LedgerFile) -> Iterator[pd.DataFrame]:
         progress = Progress()
+        fact = scripts()[self.contract.loads]
+        day = fact.day_column if fact.is_fact else ""
         try:
             with closing(Repeats(self.contract, self.settings.data_dir)) as repeats:
                 for rows in self._typed_rows(tx, file, progress):
                     repeats.add(rows)
+                    if day in rows:
+                        progress.spans(rows[day])
                     yield rows
                 lines = repeats.contradicting_lines()
             progress.rejected += _reject_conflicts(tx, file, self.contract, lines)
@@ -123,11 +136,13 @@ class ClaimedFiles:
         passing(CrashPoint.BEFORE_LEDGER)
         tx.execute(
             "UPDATE ingest_file SET status = 'staged', rows_read = ?, rows_blank = ?, rows_rejected = ?,"
-            " warnings = ?, columns_found = ?, run_id = ? WHERE file_id = ?",
+            " first_date_key = ?, last_date_key = ?, warnings = ?, columns_found = ?, run_id = ? WHERE file_id = ?",
             (
                 progress.read,
                 progress.blank,
                 progress.rejected,
+                progress.first_day,
+                progress.last_day,
                 progress.warnings,
                 progress.columns_found,
                 self.run_id,
@@ -162,12 +177,13 @@ def _clear_last_batch(tx: Transaction, contract: Contract) -> None:
         return
     if not pending:
         tx.execute(f"DELETE FROM {contract.staging_table}")
-    else:
-        tx.execute(
-            f"DELETE FROM {contract.staging_table} WHERE file_id IN"
-            " (SELECT file_id FROM ingest_file WHERE feed = ? AND status = 'loaded')",
-            (contract.feed,),
-        )
+        return
+    loaded = tx.numbers(
+        f"SELECT DISTINCT s.file_id FROM {contract.staging_table} AS s JOIN ingest_file AS f ON f.file_id = s.file_id"
+        " WHERE f.status = 'loaded'"
+    )
+    if loaded:
+        tx.execute(f"DELETE FROM {contract.staging_table} WHERE file_id IN ({', '.join(map(str, loaded))})")
 
 
 def _place(settings: Settings, file: LedgerFile) -> Path:

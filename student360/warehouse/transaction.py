@@ -115,6 +115,10 @@ class Transaction:
         """The whole number that a query gives."""
         return int(self.value(statement, parameters))
 
+    def numbers(self, statement: str, parameters: Sequence[Any] = ()) -> list[int]:
+        """The first column of a query, whole numbers."""
+        return [int(next(iter(row.values()))) for row in self.query(statement, parameters)]
+
     def columns(self, table: str) -> dict[str, str]:
         """Names and declared types of a table's or view's columns; empty if there is no such thing."""
         with self.cursor() as cursor:

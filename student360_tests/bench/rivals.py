@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 import sqlalchemy
 from pyarrow import csv
 
-KEYED = (
-    "CREATE TABLE floor_attendance (date_key INTEGER NOT NULL, student INTEGER NOT NULL, code INTEGER NOT NULL,"
-    " PRIMARY KEY (date_key, student))"
-)
+from student360.warehouse.postgres import PostgresEngine
+from student360.warehouse.scripts import scripts
+from student360.warehouse.sqlite import SqliteEngine
+
 RAW_TO_FACTS = (
     "CREATE TABLE facts (student_id TEXT NOT NULL, date TEXT NOT NULL, status TEXT NOT NULL,"
     " PRIMARY KEY (student_id, date))",
@@ -30,7 +30,9 @@ RATE_FROM_FACTS = (
     " FROM fact_attendance AS f JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key"
     " GROUP BY f.student_durable_key"
 )
-COLUMNS = {"Date": "date_key", "Student_ID": "student", "Attendance_Status": "code"}
+NUMBERED = ("Date", "Student_ID", "Attendance_Status")
+KEYED = scripts()["fact_attendance"].without_references
+FACT_COLUMNS = [column.name for column in KEYED.columns]
 
 
 def _connect(engine: str, target: str) -> Any:
@@ -40,30 +42,33 @@ def _connect(engine: str, target: str) -> Any:
 
 
 def floor(engine: str, target: str, file: Path) -> int:
-    """The least that any loader must do: parse as text, number the values, sort, ingest into a keyed table."""
+    """The least that any loader must do: parse as text, number the values, sort, ingest into the keyed fact table."""
     as_text = {name: pa.dictionary(pa.int32(), pa.string()) for name in _header(file)}
     options = csv.ConvertOptions(column_types=as_text, strings_can_be_null=False)
     rows = csv.read_csv(file, convert_options=options).unify_dictionaries()
     integer = pa.int32() if engine == "postgres" else pa.int64()
-    numbers = {to: rows[name].combine_chunks().indices.cast(integer) for name, to in COLUMNS.items()}
-    narrow = pa.table(numbers)
-    day = narrow["date_key"].cast(pa.int64())
-    key = pc.add(pc.multiply(day, 10_000_000), narrow["student"].cast(pa.int64())).combine_chunks()
+    day, student, code = (rows[name].combine_chunks().indices.cast(integer) for name in NUMBERED)
+    line = pa.array(range(2, len(rows) + 2), integer)
+    key = pc.add(pc.multiply(day.cast(pa.int64()), 10_000_000), student.cast(pa.int64()))
     order = pc.sort_indices(key)
-    narrow, key = narrow.take(order), key.take(order)
-    is_repeat = pc.equal(key, pa.concat_arrays([pa.array([-1]), key.slice(0, len(key) - 1)]))
-    narrow = narrow.filter(pc.invert(is_repeat))
+    key = key.take(order)
+    is_new = pc.not_equal(key, pa.concat_arrays([pa.array([-1]), key.slice(0, len(key) - 1)]))
+    order = order.filter(is_new)
+    day, student, code, line = (column.take(order) for column in (day, student, code, line))
+    one, nothing = pa.repeat(pa.scalar(1, integer), len(order)), pa.repeat(pa.scalar(0, integer), len(order))
+    no_period = pa.repeat("", len(order))
+    facts = pa.table([day, student, nothing, no_period, code, nothing, one, line, one], names=list(FACT_COLUMNS))
     with _connect(engine, target) as connection, connection.cursor() as cursor:
-        cursor.execute(KEYED + (" WITHOUT ROWID" if engine == "sqlite" else ""))
-        cursor.fetchall()
         if engine == "sqlite":
             for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"):
                 cursor.execute(statement)
                 cursor.fetchall()
+        fragments = (SqliteEngine if engine == "sqlite" else PostgresEngine)("").fragments
+        cursor.execute(KEYED.statements("schema", fragments)[0])
         cursor.execute("BEGIN")
-        cursor.adbc_ingest("floor_attendance", narrow, mode="append")
+        cursor.adbc_ingest(KEYED.name, facts, mode="append")
         cursor.execute("COMMIT")
-    return len(narrow)
+    return len(facts)
 
 
 def _header(file: Path) -> list[str]:
