@@ -4,6 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RIVALS := .venv-rivals
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
 # WAREHOUSE=postgres: demo, dev and status on a real PostgreSQL out of a Python package, in data/postgres.
@@ -64,8 +65,13 @@ latency: $(READY)
 	@$(BIN)/python -m student360_tests.latency
 
 # Minutes: 50,000 students, 5 million rows, both engines, every side in turn. Writes docs/benchmarks.md.
-bench: $(READY)
-	@umask 077 && $(BIN)/python -m student360_tests.bench $(BENCH)
+# All comparisons, docs/benchmarks.md and its chart: some two hours, 20 GB. BENCH="--students 5000 --history-days 200".
+bench: $(READY) java $(RIVALS)/.ready
+	@umask 077 && $(BIN)/python -m student360_tests.bench --dlt $(RIVALS)/bin/python $(BENCH)
+
+$(RIVALS)/.ready:
+	@$(PYTHON) -m venv $(RIVALS) && $(RIVALS)/bin/pip -q install "dlt[filesystem,postgres,sqlalchemy]==1.31.0" pandas
+	@touch $@
 
 $(READY): requirements.lock pyproject.toml setup.py dagster.yaml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: https://www.python.org/downloads/"; exit 1; }
@@ -86,4 +92,4 @@ lock:
 		--no-emit-index-url --no-emit-find-links --no-header --no-strip-extras -q -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(RIVALS) .pytest_cache .ruff_cache .mypy_cache

@@ -5,7 +5,7 @@ grow) and Spark DataFrames in and out of the warehouse. Does not belong here: SQ
 Warehouse themselves.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -30,7 +30,7 @@ class WarehouseIOManager(ConfigurableIOManager):
 
     Takes a pandas DataFrame, an iterable of them, or a Spark DataFrame. Asset metadata `write_mode`: `replace`
     (default; readers see the old rows or the new ones, never none) or `append`. Gives back what the input's
-    metadata asks for, `load_as`: `pandas` (default), `pandas_batches` (an iterator) or `spark`.
+    metadata asks for, `load_as`: `pandas` (default), `pandas_batches` (an iterator) or `spark`; `columns`: only these.
     """
 
     warehouse: ResourceDependency[Warehouse]
@@ -50,18 +50,20 @@ class WarehouseIOManager(ConfigurableIOManager):
         context.add_output_metadata({"dagster/row_count": written})
 
     def load_input(self, context: InputContext) -> Any:
-        table = scripts()[context.asset_key.path[-1]].name
-        match (context.definition_metadata or {}).get("load_as", "pandas"):
+        asked = context.definition_metadata or {}
+        script = scripts()[context.asset_key.path[-1]]
+        columns = asked.get("columns") or [column.name for column in script.columns]
+        match asked.get("load_as", "pandas"):
             case "spark":
-                return self.spark.read(self.warehouse.url, table)
+                return self.spark.read(self.warehouse.url, script.name, columns)
             case "pandas_batches":
-                return self._pandas_batches(table)
-        batches = list(self._pandas_batches(table))
+                return self._pandas_batches(script.name, columns)
+        batches = list(self._pandas_batches(script.name, columns))
         return pd.concat(batches, ignore_index=True)
 
-    def _pandas_batches(self, table: str) -> Iterator[pd.DataFrame]:
+    def _pandas_batches(self, table: str, columns: Collection[str]) -> Iterator[pd.DataFrame]:
         with self.warehouse.reading() as tx:
-            for batch in tx.arrow_batches(table):
+            for batch in tx.arrow_batches(table, columns):
                 yield batch.to_pandas()
 
 

@@ -75,6 +75,13 @@ def write_district(folder: Path, district: District) -> list[Path]:
     return [_write(folder / name, tables) for name, tables in feeds.items()]
 
 
+def write_attendance(folder: Path, district: District) -> Path:
+    """Write a district's attendance alone. Returns its path."""
+    make_private(folder)
+    days = district.school_days()
+    return _write(folder / f"attendance_{days[-1].isoformat()}.csv", _attendance(district, days))
+
+
 def _write(path: Path, tables: Iterator[pa.Table]) -> Path:
     part = path.with_suffix(".csv.part")
     first = next(tables)

@@ -30,7 +30,7 @@ WHERE attendance_code_key IN (SELECT attendance_code_key FROM changed_code);
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT DISTINCT f.student_durable_key, f.date_key / 100, 'attendance'
 FROM fact_attendance AS f
-WHERE f.attendance_code_key IN (SELECT attendance_code_key FROM changed_code)
+WHERE EXISTS (SELECT 1 FROM changed_code) AND f.attendance_code_key IN (SELECT attendance_code_key FROM changed_code)
 ON CONFLICT DO NOTHING;
 
 DROP TABLE changed_code;

@@ -24,7 +24,7 @@ WHERE homework_status_key IN (SELECT homework_status_key FROM changed_code);
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT DISTINCT f.student_durable_key, f.due_date_key / 100, 'homework'
 FROM fact_homework AS f
-WHERE f.homework_status_key IN (SELECT homework_status_key FROM changed_code)
+WHERE EXISTS (SELECT 1 FROM changed_code) AND f.homework_status_key IN (SELECT homework_status_key FROM changed_code)
 ON CONFLICT DO NOTHING;
 
 DROP TABLE changed_code;

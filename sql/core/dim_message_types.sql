@@ -26,7 +26,7 @@ WHERE message_type_key IN (SELECT message_type_key FROM changed_code);
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT DISTINCT f.student_durable_key, f.date_key / 100, 'communication'
 FROM fact_communication AS f
-WHERE f.message_type_key IN (SELECT message_type_key FROM changed_code)
+WHERE EXISTS (SELECT 1 FROM changed_code) AND f.message_type_key IN (SELECT message_type_key FROM changed_code)
 ON CONFLICT DO NOTHING;
 
 DROP TABLE changed_code;

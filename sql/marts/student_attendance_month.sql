@@ -2,6 +2,7 @@
 -- that the risk monitor never reads the facts. A day counts once, whatever the number of its periods, and for one school.
 -- Days are counted in parts of 2520 a day, the least number that 1 to 10 periods divide without rest, so that limits are
 -- compared in integers. A month to which days are only added is not counted again: the row that was kept goes before them.
+-- The rows of a month lie together, so that a day's file rewrites those of its month, however long the history.
 -- STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
 -- without a row means, data/reference/dim_dates.csv when there is no school.
 
@@ -21,7 +22,10 @@ CREATE TABLE student_attendance_month (
     day_marks           {text} NOT NULL, -- A sign for each day recorded, in order: P present, H missed in part, A missed. [sensitive]
     absent_so_far       {text} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
     PRIMARY KEY (student_durable_key, school_year, month_key, school_key)
-) {keyed};
+) {strict};
+
+-- name: row_count
+SELECT NULL AS not_worth_counting;
 
 -- name: merge
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
@@ -77,23 +81,40 @@ GROUP BY c.student_durable_key, c.month_key, c.first_date_key;
 
 ANALYZE touched;
 
+CREATE TEMP TABLE counted_anew AS
+SELECT k.student_durable_key, k.school_year, k.month_key, k.school_key
+FROM touched AS t
+JOIN kept AS k ON k.student_durable_key = t.student_durable_key AND k.month_key = t.month_key
+WHERE t.first_date_key = 100 * t.month_key;
+
 DELETE FROM student_attendance_month
 WHERE (student_durable_key, school_year, month_key, school_key) IN (
-    SELECT student_durable_key, school_year, month_key, school_key FROM kept
+    SELECT student_durable_key, school_year, month_key, school_key FROM counted_anew
 );
 
 DELETE FROM kept
-WHERE (student_durable_key, month_key) IN (
-    SELECT student_durable_key, month_key FROM touched WHERE first_date_key = 100 * month_key
+WHERE (student_durable_key, school_year, month_key, school_key) IN (
+    SELECT student_durable_key, school_year, month_key, school_key FROM counted_anew
 );
 
 INSERT INTO student_attendance_month (
     student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
     excused_parts, days_late, days_unmapped, day_marks, absent_so_far
 )
-{rows};
+SELECT * FROM (
+    {rows}
+) AS counted
+WHERE 1 = 1
+ORDER BY school_year, month_key, student_durable_key
+ON CONFLICT (student_durable_key, school_year, month_key, school_key) DO UPDATE SET
+    first_date_key = excluded.first_date_key, last_date_key = excluded.last_date_key,
+    days_recorded = excluded.days_recorded, absent_parts = excluded.absent_parts, excused_parts = excluded.excused_parts,
+    days_late = excluded.days_late, days_unmapped = excluded.days_unmapped, day_marks = excluded.day_marks,
+    absent_so_far = excluded.absent_so_far;
 
 DELETE FROM touched_student_month WHERE feed = 'attendance';
+
+DROP TABLE counted_anew;
 
 DROP TABLE changed;
 

@@ -26,7 +26,11 @@ def spark_asset(script: Script) -> AssetsDefinition:
     """The asset of an aggregate; its inputs are the parameters of its function, which are names of tables."""
     aggregate = AGGREGATES[script.name]
     inputs = {
-        table: AssetIn(table, input_manager_key="warehouse_io_manager", metadata={"load_as": "spark"})
+        table: AssetIn(
+            table,
+            input_manager_key="warehouse_io_manager",
+            metadata={"load_as": "spark", "columns": list(aggregates.READ.get(table, ()))},
+        )
         for table in inspect.signature(aggregate).parameters
     }
 

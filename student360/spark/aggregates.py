@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 TOP = 10
+# What is read of a table; all of one that is not named here. No student's name leaves the warehouse.
+READ = {
+    "fact_attendance": ("date_key", "student_durable_key", "subject_key", "attendance_code_key"),
+    "fact_performance": ("student_durable_key", "date_key", "subject_key", "percent_bp"),
+    "dim_students": ("student_durable_key", "student_id", "grade_level", "is_current"),
+    "v_student_risk_monitor": ("grade_level", "risk_tier"),
+}
 
 
 def attendance_trend(

@@ -6,6 +6,7 @@ computed (`aggregates.py`). A session costs seconds, so that nothing here import
 
 import os
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from dagster import ConfigurableResource
@@ -36,10 +37,11 @@ class Spark(ConfigurableResource):
         session.dataSource.register(WarehouseSource)
         return session
 
-    def read(self, url: str, table: str) -> "DataFrame":
-        """A table or view of the warehouse as a Spark DataFrame, read in parallel by ranges of its key."""
+    def read(self, url: str, table: str, columns: Collection[str] = ()) -> "DataFrame":
+        """A table or view of the warehouse (or some columns) as a Spark DataFrame, read in parallel by ranges of its
+        key."""
         reader = self.session().read.format("student360").option("url", url).option("table", table)
-        return reader.load()
+        return reader.option("columns", ",".join(columns)).load()
 
     def _give_way(self) -> None:
         """Local Spark takes the lowest priority: it may use every idle core, and never delays a file."""

@@ -4,8 +4,9 @@ Belongs here: splitting a table into key ranges and streaming each as Arrow batc
 here: anything of Dagster; workers import this module.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
@@ -31,24 +32,31 @@ class KeyRange(InputPartition):
 class WarehouseReader(DataSourceReader):
     """Reads one table, a key range per partition."""
 
-    def __init__(self, url: str, table: str, key: str | None) -> None:
+    def __init__(self, url: str, table: str, columns: Collection[str]) -> None:
         self._url = url
         self._table = table
-        self._key = key
+        self._columns = columns
 
     def partitions(self) -> list[KeyRange]:
-        """Ranges of about equal width of the first column of the primary key."""
-        if self._key is None:
+        """Ranges of the first column of the primary key with about as many keys each: days, or whole numbers."""
+        script = scripts()[self._table]
+        key = script.leading_key
+        if key is None:
             return [KeyRange()]
         with open_reading(engine_for(self._url)) as tx:
-            size = tx.query(
-                f"SELECT COUNT(*) AS rows, MIN({self._key}) AS low, MAX({self._key}) AS high FROM {self._table}"
-            )[0]
-        if size["rows"] <= ROWS_PER_PARTITION:
-            return [KeyRange()]
-        low, high = int(size["low"]), int(size["high"]) + 1
-        step = -(-(high - low) // min(MOST_PARTITIONS, -(-size["rows"] // ROWS_PER_PARTITION)))
-        return [KeyRange(self._key, first, first + step) for first in range(low, high, step)]
+            rows = tx.count(script.row_count_query)
+            if rows <= ROWS_PER_PARTITION:
+                return [KeyRange()]
+            ends = tx.query(f"SELECT MIN({key}) AS low, MAX({key}) AS high FROM {self._table}")[0]
+            low, high = int(ends["low"]), int(ends["high"]) + 1
+            keys: Sequence[int] = range(low, high)
+            if script.is_fact and key == script.day_column:
+                keys = tx.numbers(
+                    f"SELECT date_key FROM dim_dates WHERE date_key >= {low} AND date_key < {high} ORDER BY 1"
+                )
+        step = -(-len(keys) // min(MOST_PARTITIONS, -(-rows // ROWS_PER_PARTITION)))
+        firsts = [*keys[::step], high]
+        return [KeyRange(key, first, last) for first, last in pairwise(firsts)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The rows of a range as Arrow batches."""
@@ -58,11 +66,14 @@ class WarehouseReader(DataSourceReader):
         if partition.key is not None:
             source += f" WHERE {partition.key} >= {partition.first:d} AND {partition.key} < {partition.last:d}"
         with open_reading(engine_for(self._url)) as tx:
-            yield from tx.arrow_batches(source)
+            yield from tx.arrow_batches(source, self._columns)
 
 
 class WarehouseSource(DataSource):
-    """`spark.read.format("student360").option("url", ...).option("table", ...)`."""
+    """`spark.read.format("student360").option("url", ...).option("table", ...)`.
+
+    Option `columns`: names with commas between; all by default. What is not asked for does not leave the warehouse.
+    """
 
     @classmethod
     def name(cls) -> str:
@@ -71,8 +82,12 @@ class WarehouseSource(DataSource):
     def schema(self) -> str:
         """Column names and types as the warehouse declares them."""
         columns = scripts()[self.options["table"]].columns
-        return ", ".join(f"{column.name} {SPARK_TYPES[column.storage]}" for column in columns)
+        wanted = self.options.get("columns", "").split(",") if self.options.get("columns") else None
+        return ", ".join(
+            f"{column.name} {SPARK_TYPES[column.storage]}"
+            for column in columns
+            if wanted is None or column.name in wanted
+        )
 
     def reader(self, schema: StructType) -> WarehouseReader:
-        table = scripts()[self.options["table"]]
-        return WarehouseReader(self.options["url"], table.name, table.leading_key)
+        return WarehouseReader(self.options["url"], scripts()[self.options["table"]].name, schema.names)

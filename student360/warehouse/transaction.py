@@ -5,7 +5,7 @@ Belongs here: what runs on one connection, with errors that cannot quote a row. 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol
 
@@ -161,9 +161,13 @@ class Transaction:
         with self.cursor() as cursor:
             self.engine.refresh_statistics(cursor, table)
 
-    def arrow_batches(self, source: str) -> Iterator[pa.RecordBatch]:
-        """Stream a table, a view, or '<table> WHERE ...' batch by batch: whole numbers 64 bits wide, days ISO text."""
-        columns = {column.name: column.storage for column in scripts()[source.split(maxsplit=1)[0]].columns}
+    def arrow_batches(self, source: str, only: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Stream a table, a view, or '<table> WHERE ...' batch by batch: whole numbers 64 bits wide, days ISO text.
+
+        only: the columns that are wanted; all by default.
+        """
+        documented = scripts()[source.split(maxsplit=1)[0]].columns
+        columns = {column.name: column.storage for column in documented if only is None or column.name in only}
         wanted = pa.schema([(name, TRAVELLING_TYPES[storage]) for name, storage in columns.items()])
         with self.cursor() as cursor:
             cursor.execute(self.engine.typed_select(columns, source))

@@ -6,14 +6,24 @@ make bench          (or: python -m student360_tests.bench --students 50000 --day
 import argparse
 import os
 import platform
-import shutil
 import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from student360.settings import PROJECT
-from student360_tests.bench.parts import Part, Site, bulk_load, flat, nothing_to_do, reading
+from student360_tests.bench.parts import (
+    Part,
+    Site,
+    bulk_load,
+    bursts,
+    flat,
+    history,
+    latency,
+    nothing_to_do,
+    reading,
+    trends,
+)
 from student360_tests.postgres import server_version
 
 CHART = "images/benchmarks.svg"
@@ -23,18 +33,14 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def measure(folder: Path, engine: str, students: int, days: int) -> list[Part]:
+def measure(site: Site, dlt: Path | None) -> list[Part]:
     """All comparisons on one engine."""
-    site = Site(folder, engine, students, days)
-    say(f"{engine}: {students:,} students, {days} days")
+    say(f"{site.engine}: {site.students:,} students, {site.days} and {site.history_days} days")
     try:
-        parts = [bulk_load(site, say)]
-        large = site.house("large")
-        for file in site.files():
-            if not file.name.startswith("students_"):
-                shutil.copy(file, large.data / "landing" / file.name)
-        site.ingest(large)
-        parts += [flat(site, large, say), reading(site, large, say), nothing_to_do(site, large, say)]
+        parts = [bulk_load(site, say, dlt)]
+        loaded, large = history(site, say)
+        parts += [loaded, flat(site, large, say), reading(site, large, say), nothing_to_do(site, large, say)]
+        parts += [trends(site, large, say), latency(site, say), bursts(site, say)]
     finally:
         site.clean_up()
     return parts
@@ -51,7 +57,7 @@ def table(part: Part) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(parts: list[Part], students: int, days: int) -> str:
+def page(parts: list[Part], students: int, days: int, history_days: int) -> str:
     """docs/benchmarks.md."""
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     versions = ", ".join(f"{name} {version(name)}" for name in ("dagster", "pandas", "pyarrow", "adbc-driver-sqlite"))
@@ -62,7 +68,7 @@ def page(parts: list[Part], students: int, days: int) -> str:
         "that its memory is its own. Ratios are the result: seconds are of this machine.",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}. {machine}. {versions}, PostgreSQL {server_version()}. {students:,} students,",
-        f"{days} school days of attendance, 10 % of it messy.",
+        f"{days} school days of attendance in bulk, {history_days:,} in the history, 10 % of it messy.",
         "",
         f"![]({CHART})",
         "",
@@ -91,14 +97,19 @@ def chart(parts: list[Part], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m student360_tests.bench")
     parser.add_argument("--students", type=int, default=50_000)
-    parser.add_argument("--days", type=int, default=100, help="school days in the history")
+    parser.add_argument("--days", type=int, default=100, help="school days in the file that is loaded in bulk")
+    parser.add_argument("--history-days", type=int, default=1000, help="school days in the years before")
+    parser.add_argument("--dlt", type=Path, help="a Python that has dlt, to compare with")
     parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
     parser.add_argument("--folder", type=Path, help="where there is room; a temporary folder by default")
     parser.add_argument("--print-only", action="store_true", help="do not write docs/benchmarks.md")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-        parts = [p for engine in chosen.engines for p in measure(Path(folder), engine, chosen.students, chosen.days)]
-    written = page(parts, chosen.students, chosen.days)
+        sites = [
+            Site(Path(folder), engine, chosen.students, chosen.days, chosen.history_days) for engine in chosen.engines
+        ]
+        parts = [part for site in sites for part in measure(site, chosen.dlt)]
+    written = page(parts, chosen.students, chosen.days, chosen.history_days)
     print(written)
     if not chosen.print_only:
         chart(parts, PROJECT / "docs" / CHART)

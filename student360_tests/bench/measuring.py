@@ -36,9 +36,14 @@ class Measured:
 
 def run_side(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
     """Run a side in a process of its own. Returns what it printed, its `seconds` and `memory` (MB at most) among it."""
+    return run_command(environment, sys.executable, "-m", "student360_tests.bench.sides", *arguments)
+
+
+def run_command(environment: Mapping[str, str], *command: str) -> dict[str, Any]:
+    """Run a command. Returns what its last line says, as JSON."""
     with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "student360_tests.bench.sides", *arguments],
+            command,
             env={**os.environ, **environment},
             stdout=told,
             stderr=errors,
@@ -48,6 +53,6 @@ def run_side(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
         lines = told.read().decode().splitlines()
         if process.returncode != 0:
             errors.seek(0)
-            raise RuntimeError(f"{' '.join(arguments)} failed: {errors.read().decode()[-2000:]}")
+            raise RuntimeError(f"{' '.join(command)} failed: {errors.read().decode()[-2000:]}")
     answer: dict[str, Any] = json.loads(lines[-1])
     return answer

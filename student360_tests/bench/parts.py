@@ -1,23 +1,39 @@
-"""The comparisons: bulk load, a day's file on a small and on a large warehouse, reading, a run with nothing to do.
+"""The comparisons: bulk load, years in one file, a day's file on a small and on a large warehouse, reading, trends.
 
 Belongs here: what is compared with what. Does not belong here: how a figure is taken (`measuring.py`), the page.
 """
 
+import math
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from student360.sample import District, write_district
-from student360_tests.bench.measuring import Measured, run_side
+from student360.sample import District, write_attendance, write_district
+from student360_tests.bench.measuring import Measured, run_command, run_side
 from student360_tests.bench.rivals import RATE_FROM_FACTS
-from student360_tests.latency import daily_file
-from student360_tests.postgres import server_url
+from student360_tests.latency import all_at_once, daily_file, one_after_the_other
+from student360_tests.postgres import drop_schema, server_url
 from student360_tests.running import House, installation, remove_schemas
 
 ROUNDS = 3
+BULK_ROUNDS = 2
 READS = 7
+OURS, FLOOR, SCRIPT = "Student 360, to merged facts", "floor", "pandas, to_sql and a script"
+TREND_SIDES = {
+    "spark-2": "Spark, 2 workers",
+    "spark-1": "Spark, 1 worker",
+    "duckdb": "DuckDB, rows read into it",
+    "sql": "plain SQL in the warehouse",
+}
+DLT_SIDE = Path(__file__).parent / "dlt_side.py"
+Say = Callable[[str], None]
 OLD_ROWS = 100
+BURSTS = (1_000, 10_000)
 
 
 @dataclass
@@ -38,11 +54,24 @@ class Site:
     engine: str
     students: int
     days: int
+    history_days: int
     _houses: list[House] = field(default_factory=list)
 
     @property
     def district(self) -> District:
         return District(self.students, self.days)
+
+    @property
+    def years(self) -> District:
+        """The same students in the years before."""
+        first = self.district.first_day - timedelta(days=7 * math.ceil(self.history_days / 5))
+        return District(self.students, self.history_days, first_day=first)
+
+    def target(self, house: House, name: str) -> str:
+        """Where another side loads into: a file of its own, or the schema of an installation."""
+        if self.engine == "sqlite":
+            return str(self.folder / f"{name}.db")
+        return f"{server_url()}&options=-csearch_path%3D{house.schema}"
 
     def house(self, name: str) -> House:
         """An installation with the roster of the district."""
@@ -52,6 +81,15 @@ class Site:
         house.drop(roster.name, roster.read_bytes())
         self.ingest(house)
         return house
+
+    @contextmanager
+    def empty_house(self, name: str) -> Iterator[House]:
+        """An installation for as long as it is needed."""
+        house = installation(self.engine, self.folder / f"{self.engine}-{name}")
+        try:
+            yield house
+        finally:
+            remove_schemas(house)
 
     def files(self) -> list[Path]:
         """The district's exports, made once."""
@@ -73,29 +111,69 @@ class Site:
             remove_schemas(house)
 
 
-def bulk_load(site: Site, say: Callable[[str], None]) -> Part:
-    """A term's attendance in one messy file: file to merged facts with keys, rejects, ledger, lineage, tiers."""
+def bulk_load(site: Site, say: Say, dlt: Path | None) -> Part:
+    """A term's attendance in one messy file: file to merged facts with keys, rejects, ledger and lineage.
+
+    dlt: a Python that has dlt; it loads the file once, being slow.
+    """
     file = site.attendance()
-    sides = {name: Measured(name) for name in ("Student 360", "floor", "pandas, to_sql and a script")}
-    for number in range(ROUNDS):
+    sides = {name: Measured(name) for name in (OURS, "the same, to the risk list", FLOOR, SCRIPT, "dlt")}
+    for number in range(BULK_ROUNDS):
         house = site.house(f"bulk{number}")
         (house.data / "landing" / file.name).write_bytes(file.read_bytes())
-        site.ingest(house, sides["Student 360"])
-        for name, side in (("floor", "floor"), ("pandas, to_sql and a script", "pandas")):
-            target = str(site.folder / f"{side}{number}.db")
-            if site.engine == "postgres":
-                target = f"{server_url()}&options=-csearch_path%3D{house.schema}"
-            sides[name].add(run_side({}, side, site.engine, target, str(file)))
-        say(f"bulk load, round {number + 1}: " + ", ".join(f"{m.name} {m.seconds[-1]:.1f} s" for m in sides.values()))
+        whole = Measured("")
+        site.ingest(house, whole)
+        steps = whole.told["steps"]
+        before_the_marts = sum(seconds for step, seconds in steps.items() if step != "marts")
+        sides[OURS].add(whole.told | {"seconds": before_the_marts})
+        sides["the same, to the risk list"].add(whole.told)
+        for name, side in ((FLOOR, "floor"), (SCRIPT, "pandas")):
+            sides[name].add(run_side({}, side, site.engine, site.target(house, f"{side}{number}"), str(file)))
+        if dlt is not None and number == 0:
+            sides["dlt"].add(_by_dlt(dlt, site, house, file))
+        say(f"bulk load, {number + 1}: " + ", ".join(f"{m.name} {m.seconds[-1]:.1f} s" for m in _done(sides)))
         site.clean_up()
-    steps = sides["Student 360"].told["steps"]
     slowest = sorted(steps.items(), key=lambda step: -step[1])[:5]
     lines = sum(1 for _ in file.open("rb")) - 1
     note = f"{lines:,} rows, {file.stat().st_size / 1e6:,.0f} MB. Student 360's steps: "
-    return Part("Bulk load", site.engine, list(sides.values()), note + ", ".join(f"{s} {t:.1f} s" for s, t in slowest))
+    return Part("Bulk load", site.engine, _done(sides), note + ", ".join(f"{s} {t:.1f} s" for s, t in slowest))
 
 
-def flat(site: Site, large: House, say: Callable[[str], None]) -> Part:
+def _done(sides: dict[str, Measured]) -> list[Measured]:
+    return [side for side in sides.values() if side.seconds]
+
+
+def _by_dlt(python: Path, site: Site, house: House, file: Path) -> dict[str, Any]:
+    target = site.target(house, "dlt")
+    url = f"sqlite:///{target}" if site.engine == "sqlite" else target.replace(":@/", ":none@localhost/", 1)
+    destination = "sqlalchemy" if site.engine == "sqlite" else "postgres"
+    told = run_command({"RUNTIME__DLTHUB_TELEMETRY": "false"}, str(python), str(DLT_SIDE), destination, url, str(file))
+    if site.engine == "postgres":
+        drop_schema("dlt_rival")
+        drop_schema("dlt_rival_staging")
+    return told
+
+
+def history(site: Site, say: Say) -> tuple[Part, House]:
+    """All of a history in one file, into an empty warehouse: its memory. Returns the warehouse too."""
+    house = site.house("large")
+    for file in site.files():
+        if not file.name.startswith("students_"):
+            shutil.copy(file, house.data / "landing" / file.name)
+    years = write_attendance(site.folder / "years", site.years)
+    shutil.copy(years, house.data / "landing" / years.name)
+    size = years.stat().st_size
+    years.unlink()
+    side = Measured("the history, to the risk list")
+    site.ingest(house, side)
+    steps = sorted(side.told["steps"].items(), key=lambda step: -step[1])[:5]
+    facts = house.warehouse.row_count("fact_attendance")
+    say(f"history: {facts:,} facts in {side.median:.0f} s, {side.memory:.0f} MB")
+    note = f"{size / 1e6:,.0f} MB, {facts:,} facts. Steps: " + ", ".join(f"{s} {t:.0f} s" for s, t in steps)
+    return Part("A history in one file", site.engine, [side], note), house
+
+
+def flat(site: Site, large: House, say: Say) -> Part:
     """A day's file, on a warehouse with nothing but the roster and on one with the whole history."""
     small = site.house("small")
     days = District(site.students, site.days + ROUNDS).school_days()[site.days :]
@@ -109,16 +187,19 @@ def flat(site: Site, large: House, say: Callable[[str], None]) -> Part:
             site.ingest(house, sides[name])
         large.drop(f"attendance_{day}_again.csv", content + b"\n")
         site.ingest(large, sides["sent again, history"])
-        old = site.district.school_days()[2 + number]
+        old = site.years.school_days()[-40 - number]
         large.drop(f"attendance_corrected_{day}.csv", daily_file(OLD_ROWS, old, 1000 + number))
         site.ingest(large, sides["100 old rows, history"])
         say(f"flat, round {number + 1}: " + ", ".join(f"{m.name} {m.seconds[-1]:.1f} s" for m in sides.values()))
     return Part(
-        "A day's file", site.engine, list(sides.values()), f"{site.students:,} rows; history of {site.days} days"
+        "A day's file",
+        site.engine,
+        list(sides.values()),
+        f"{site.students:,} rows; history of {large.warehouse.row_count('fact_attendance'):,} facts",
     )
 
 
-def reading(site: Site, house: House, say: Callable[[str], None]) -> Part:
+def reading(site: Site, house: House, say: Say) -> Part:
     """What people look at, read as Arrow; and the attendance part of the original project's view, from all facts."""
     queries = {
         "risk monitor, all students": "SELECT * FROM v_student_risk_monitor",
@@ -138,7 +219,7 @@ def reading(site: Site, house: House, say: Callable[[str], None]) -> Part:
     return Part("Reading", site.engine, list(sides.values()), f"{house.warehouse.row_count('fact_attendance'):,} facts")
 
 
-def nothing_to_do(site: Site, house: House, say: Callable[[str], None]) -> Part:
+def nothing_to_do(site: Site, house: House, say: Say) -> Part:
     """The whole ingest job when no file came."""
     side = Measured("ingest, nothing due")
     for _ in range(ROUNDS):
@@ -149,3 +230,41 @@ def nothing_to_do(site: Site, house: House, say: Callable[[str], None]) -> Part:
     )
     say(f"nothing to do: {side.median:.1f} s, {note}")
     return Part("A run with nothing to do", site.engine, [side], note)
+
+
+def trends(site: Site, house: House, say: Say) -> Part:
+    """All aggregates of the Spark layer: Spark with one and two workers, DuckDB, plain SQL, on the same facts."""
+    sides = {how: Measured(name) for how, name in TREND_SIDES.items()}
+    for how, side in sides.items():
+        side.add(run_side(house.environment, "trends", how))
+        say(f"trends, {side.name}: {side.median:.1f} s")
+    rows = {side.told["rows"] for side in sides.values()}
+    note = f"{house.warehouse.row_count('fact_attendance'):,} facts of attendance"
+    return Part("Trends", site.engine, list(sides.values()), f"{note}; rows that came out: {sorted(rows)}")
+
+
+def latency(site: Site, say: Say) -> Part:
+    """From the rename of a file into landing to the risk view, with the real daemon."""
+    side = Measured("10,000 rows, rename to risk view")
+    with site.empty_house("latency") as house:
+        for seconds in one_after_the_other(house, 10_000, 40, 10, say):
+            side.add({"seconds": seconds})
+    slowest = max(side.seconds)
+    return Part("Event latency", site.engine, [side], f"{len(side.seconds)} files, the slowest {slowest:.1f} s")
+
+
+def bursts(site: Site, say: Say) -> Part:
+    """Very many files at once, with the real daemon and web server."""
+    sides, notes = [], []
+    for files in BURSTS:
+        side = Measured(f"{files:,} files of 200 rows, all visible")
+        with site.empty_house(f"burst{files}") as house:
+            burst = all_at_once(house, files, 200)
+        side.add({"seconds": burst.seconds})
+        sides.append(side)
+        notes.append(
+            f"{files:,} files: {burst.runs} runs, longest tick {burst.longest_tick:.1f} s, "
+            f"slowest answer of the web server {burst.slowest_page:.1f} s"
+        )
+        say(f"burst: {burst}")
+    return Part("Bursts", site.engine, sides, "; ".join(notes))

@@ -3,20 +3,25 @@
 Belongs here: the other sides. Does not belong here: how they are measured (`measuring.py`).
 """
 
+import inspect
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import adbc_driver_postgresql.dbapi
 import adbc_driver_sqlite.dbapi
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy
 from pyarrow import csv
 
-from student360.warehouse.postgres import PostgresEngine
+from student360.assets.spark import AGGREGATES
+from student360.spark.aggregates import READ
+from student360.warehouse import postgres, sqlite
 from student360.warehouse.scripts import scripts
-from student360.warehouse.sqlite import SqliteEngine
+from student360.warehouse.warehouse import Warehouse
 
 RAW_TO_FACTS = (
     "CREATE TABLE facts (student_id TEXT NOT NULL, date TEXT NOT NULL, status TEXT NOT NULL,"
@@ -63,7 +68,7 @@ def floor(engine: str, target: str, file: Path) -> int:
             for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"):
                 cursor.execute(statement)
                 cursor.fetchall()
-        fragments = (SqliteEngine if engine == "sqlite" else PostgresEngine)("").fragments
+        fragments = (sqlite if engine == "sqlite" else postgres).FRAGMENTS
         cursor.execute(KEYED.statements("schema", fragments)[0])
         cursor.execute("BEGIN")
         cursor.adbc_ingest(KEYED.name, facts, mode="append")
@@ -89,3 +94,16 @@ def pandas_and_script(engine: str, target: str, file: Path) -> int:
         for statement in RAW_TO_FACTS:
             connection.exec_driver_sql(statement)
         return int(connection.exec_driver_sql("SELECT COUNT(*) FROM facts").scalar_one())
+
+
+def aggregates_by_duckdb(warehouse: Warehouse, queries: list[str]) -> int:
+    """Read what the aggregates need into DuckDB, in this process, and compute them there. Returns how many rows."""
+    tables = {table for function in AGGREGATES.values() for table in inspect.signature(function).parameters}
+    with duckdb.connect() as database:
+        with warehouse.reading() as tx:
+            for table in sorted(tables):
+                batches = tx.arrow_batches(table, READ.get(table))
+                first = next(batches)
+                database.register("coming", pa.RecordBatchReader.from_batches(first.schema, chain([first], batches)))
+                database.execute(f"CREATE TABLE {table} AS SELECT * FROM coming")
+        return sum(len(database.execute(query).fetchall()) for query in queries)

@@ -1,8 +1,9 @@
 """One side of a comparison, in a process of its own: so its memory is its own, and nothing is warm but the disk.
 
-python -m student360_tests.bench.sides ours|floor|pandas ...     prints one line of JSON
+python -m student360_tests.bench.sides ours|trends|floor|pandas ...     prints one line of JSON
 """
 
+import inspect
 import json
 import sys
 import time
@@ -49,6 +50,38 @@ def ours() -> dict[str, Any]:
     }
 
 
+def trends(how: str) -> dict[str, Any]:
+    """All aggregates of the Spark layer from the warehouse that the environment names, brought to this process.
+
+    how: `spark-1` or `spark-2` (so many workers), `duckdb` (the rows are read into it first) or `sql`. Tells how many
+    seconds each took, the session included, and how many rows came out.
+    """
+    from student360.assets.spark import AGGREGATES
+    from student360.settings import load_settings
+    from student360.spark import aggregates
+    from student360.warehouse.scripts import check_query
+    from student360.warehouse.warehouse import Warehouse
+
+    computed = AGGREGATES
+    url = load_settings().warehouse_url
+    began = time.perf_counter()
+    rows = 0
+    if how.startswith("spark"):
+        from student360.spark.session import Spark
+
+        spark = Spark(master=f"local[{how[-1]}]")
+        for function in computed.values():
+            tables = inspect.signature(function).parameters
+            frames = [spark.read(url, table, aggregates.READ.get(table, ())) for table in tables]
+            rows += function(*frames).toArrow().num_rows
+    elif how == "duckdb":
+        rows = rivals.aggregates_by_duckdb(Warehouse(url=url), [check_query(name) for name in computed])
+    else:
+        with Warehouse(url=url).reading() as tx:
+            rows = sum(len(tx.query(check_query(name))) for name in computed)
+    return {"seconds": time.perf_counter() - began, "rows": rows}
+
+
 def rival(name: str, engine: str, target: str, file: str) -> dict[str, Any]:
     """One of the others."""
     load = {"floor": rivals.floor, "pandas": rivals.pandas_and_script}[name]
@@ -58,5 +91,11 @@ def rival(name: str, engine: str, target: str, file: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    told = ours() if sys.argv[1] == "ours" else rival(*sys.argv[1:])
+    match sys.argv[1]:
+        case "ours":
+            told = ours()
+        case "trends":
+            told = trends(sys.argv[2])
+        case _:
+            told = rival(*sys.argv[1:])
     print(json.dumps(told | {"memory": peak_memory()}))

@@ -45,7 +45,7 @@ def test_a_big_table_is_read_in_key_ranges_that_cover_it_once(
     write_district(house.data / "landing", District(students=30, days=30, mess=False))
     load()
     monkeypatch.setattr("student360.spark.source.ROWS_PER_PARTITION", 100)
-    reader = WarehouseReader(house.warehouse.url, "fact_attendance", "date_key")
+    reader = WarehouseReader(house.warehouse.url, "fact_attendance", ["date_key", "school_key"])
     ranges = reader.partitions()
     assert len(ranges) > 3
     rows = [sum(batch.num_rows for batch in reader.read(part)) for part in ranges]
