@@ -125,8 +125,9 @@ def all_at_once(house: House, files: int, rows: int, patience: float = 3600) -> 
         with house.instance() as instance:
             runs = [r for r in instance.get_run_records() if r.create_timestamp.timestamp() > began]
             states = [s for s in instance.all_instigator_state() if s.instigator_name == "landing_sensor"]
-            ticks = [t for s in states for t in instance.get_ticks(s.instigator_origin_id, s.selector_id, after=began)]
-            longest = max((t.end_timestamp or t.timestamp) - t.timestamp for t in ticks)
+            ticks = [t for s in states for t in instance.get_ticks(s.instigator_origin_id, s.selector_id)]
+            ended = [(t.end_timestamp or time.time(), t.timestamp) for t in ticks]
+            longest = max(end - start for end, start in ended if end > began)
     return Burst(seconds, len([r for r in runs if r.dagster_run.job_name == "ingest"]), longest, max(pages))
 
 

@@ -33,14 +33,14 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def measure(site: Site, dlt: Path | None) -> list[Part]:
+def measure(site: Site, dlt: Path | None, burst_sizes: list[int]) -> list[Part]:
     """All comparisons on one engine."""
     say(f"{site.engine}: {site.students:,} students, {site.days} and {site.history_days} days")
     try:
         parts = [bulk_load(site, say, dlt)]
         loaded, large = history(site, say)
         parts += [loaded, flat(site, large, say), reading(site, large, say), nothing_to_do(site, large, say)]
-        parts += [trends(site, large, say), latency(site, say), bursts(site, say)]
+        parts += [trends(site, large, say), latency(site, say), bursts(site, say, burst_sizes)]
     finally:
         site.clean_up()
     return parts
@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=50_000)
     parser.add_argument("--days", type=int, default=100, help="school days in the file that is loaded in bulk")
     parser.add_argument("--history-days", type=int, default=1000, help="school days in the years before")
+    parser.add_argument("--bursts", type=int, nargs="+", default=[1_000, 10_000], help="files dropped at once")
     parser.add_argument("--dlt", type=Path, help="a Python that has dlt, to compare with")
     parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
     parser.add_argument("--folder", type=Path, help="where there is room; a temporary folder by default")
@@ -108,7 +109,7 @@ def main() -> None:
         sites = [
             Site(Path(folder), engine, chosen.students, chosen.days, chosen.history_days) for engine in chosen.engines
         ]
-        parts = [part for site in sites for part in measure(site, chosen.dlt)]
+        parts = [part for site in sites for part in measure(site, chosen.dlt, chosen.bursts)]
     written = page(parts, chosen.students, chosen.days, chosen.history_days)
     print(written)
     if not chosen.print_only:

@@ -33,7 +33,6 @@ TREND_SIDES = {
 DLT_SIDE = Path(__file__).parent / "dlt_side.py"
 Say = Callable[[str], None]
 OLD_ROWS = 100
-BURSTS = (1_000, 10_000)
 
 
 @dataclass
@@ -253,10 +252,10 @@ def latency(site: Site, say: Say) -> Part:
     return Part("Event latency", site.engine, [side], f"{len(side.seconds)} files, the slowest {slowest:.1f} s")
 
 
-def bursts(site: Site, say: Say) -> Part:
+def bursts(site: Site, say: Say, sizes: list[int]) -> Part:
     """Very many files at once, with the real daemon and web server."""
     sides, notes = [], []
-    for files in BURSTS:
+    for files in sizes:
         side = Measured(f"{files:,} files of 200 rows, all visible")
         with site.empty_house(f"burst{files}") as house:
             burst = all_at_once(house, files, 200)

@@ -7,11 +7,13 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from student360.assets.staging import Conforming, ContractBroken, chunk_type
 from student360.contracts import Contract, Kind, Privacy, contracts
 from student360.settings import PROJECT
-from student360.warehouse.scripts import scripts
+from student360.warehouse.scripts import LINEAGE, scripts
 from student360_tests.conftest import ON_SQLITE_ONLY
 from student360_tests.running import House
 
@@ -68,3 +70,15 @@ def write_block(page: str, language: str, path: Path) -> None:
     match = re.search(rf"^   ```{language}\n(.*?)^   ```$", page, re.MULTILINE | re.DOTALL)
     assert match
     path.write_text(textwrap.dedent(match[1]), encoding="utf-8")
+
+
+def test_a_chunk_that_is_not_what_its_contract_promises_stops_the_step_and_is_not_quoted() -> None:
+    contract = contracts()["attendance"]
+    columns = [column.name for column in (*contract.staging_columns, *LINEAGE)]
+    good = pd.DataFrame({name: ["x"] for name in columns})
+    bad = good.assign(student_id=None)
+    checked = Conforming([good, bad, good], chunk_type(contract))
+    with pytest.raises(ContractBroken, match=r"gaps in \['student_id'\]") as raised:
+        list(checked)
+    assert "'x'" not in str(raised.value)
+    assert len(list(Conforming([good] * 3, chunk_type(contract)))) == 3
