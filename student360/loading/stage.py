@@ -23,11 +23,14 @@ from student360.ingest.reader import BLOCK_BYTES, Chunk, StrictCsv
 from student360.ingest.repeats import Repeats
 from student360.ingest.staging import Staged, one_ahead, stage_chunk
 from student360.loading.receive import naming_no_file
+from student360.memory import give_back
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
 from student360.warehouse.scripts import scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
+
+MANY_ROWS = 500_000
 
 
 @dataclass
@@ -124,6 +127,8 @@ class ClaimedFiles:
                         progress.spans(rows[day])
                     yield rows
                 lines = repeats.contradicting_lines()
+            if progress.read >= MANY_ROWS:
+                give_back()
             progress.rejected += _reject_conflicts(tx, file, self.contract, lines)
             _guard_rejects(progress, self.settings)
         except BadFile as problem:

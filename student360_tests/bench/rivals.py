@@ -37,6 +37,7 @@ RATE_FROM_FACTS = (
 )
 NUMBERED = ("Date", "Student_ID", "Attendance_Status")
 KEYED = scripts()["fact_attendance"].without_references
+FLOOR_TABLE = "floor_attendance"
 FACT_COLUMNS = [column.name for column in KEYED.columns]
 
 
@@ -69,9 +70,9 @@ def floor(engine: str, target: str, file: Path) -> int:
                 cursor.execute(statement)
                 cursor.fetchall()
         fragments = (sqlite if engine == "sqlite" else postgres).FRAGMENTS
-        cursor.execute(KEYED.statements("schema", fragments)[0])
+        cursor.execute(KEYED.statements("schema", fragments)[0].replace(KEYED.name, FLOOR_TABLE))
         cursor.execute("BEGIN")
-        cursor.adbc_ingest(KEYED.name, facts, mode="append")
+        cursor.adbc_ingest(FLOOR_TABLE, facts, mode="append")
         cursor.execute("COMMIT")
     return len(facts)
 
