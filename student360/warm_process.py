@@ -38,7 +38,7 @@ class WarmProcess:
         """Begin a run; returns the number of its process. Raises NoWarmProcess."""
         with self._lock:
             code = newest_change()
-            if self._process is not None and (code != self._code or self._process.poll() is not None):
+            if self._process is not None and (code != self._code or self.is_gone):
                 self.end()
             try:
                 if self._process is None:
@@ -71,6 +71,11 @@ class WarmProcess:
     def pid(self) -> int:
         """The number of the process; 0 before the first run."""
         return self._process.pid if self._process is not None else 0
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it ended on its own account."""
+        return self._process is not None and self._process.poll() is not None
 
     def end(self) -> None:
         """End it. Runs that it began go on: they are processes of their own."""

@@ -87,7 +87,7 @@ def test_runs_begin_as_copies_of_one_process_and_do_their_work(
         third, _ = begin(warm, instance)
         assert warm.pid != before, "a file of the project changed"
         psutil.Process(warm.pid).kill()
-        wait_until(lambda: psutil.Process(warm.pid).status() == psutil.STATUS_ZOMBIE, 10, "the warm process is gone")
+        wait_until(lambda: warm.is_gone, 10, "the warm process is gone")
         fourth, _ = begin(warm, instance)
         for run in (second, third, fourth):
             assert finished(instance, run) is DagsterRunStatus.SUCCESS
