@@ -64,7 +64,6 @@ soak: $(READY)
 latency: $(READY)
 	@$(BIN)/python -m student360_tests.latency
 
-# Minutes: 50,000 students, 5 million rows, both engines, every side in turn. Writes docs/benchmarks.md.
 # All comparisons, docs/benchmarks.md and its chart: some two hours, 20 GB. BENCH="--students 5000 --history-days 200".
 bench: $(READY) java $(RIVALS)/.ready
 	@umask 077 && $(BIN)/python -m student360_tests.bench --dlt $(RIVALS)/bin/python $(BENCH)

@@ -15,11 +15,9 @@ FROM due JOIN ingest_file AS f ON f.file_id = due.file_id;
 SELECT
     CASE WHEN EXISTS (SELECT 1 FROM span CROSS JOIN {table} AS t WHERE {near})
     OR EXISTS (
-        SELECT 1 FROM span
-        CROSS JOIN due
+        SELECT 1 FROM due
         JOIN ingest_file AS f ON f.file_id = due.file_id
         JOIN load_scope AS s ON s.feed = f.feed AND s.effective_date_key >= f.effective_date_key
-            AND s.first_date_key <= span.last_date_key AND s.last_date_key >= span.first_date_key
     ) THEN 1 ELSE 0 END AS may_meet;
 
 -- name: add

@@ -54,8 +54,9 @@ class Progress:
         """Note which days (yyyymmdd, Int64) some rows are about."""
         known = days.dropna()
         if len(known):
-            self.first_day = min(int(known.min()), self.first_day or int(known.min()))
-            self.last_day = max(int(known.max()), self.last_day or int(known.max()))
+            first, last = int(known.min()), int(known.max())
+            self.first_day = min(first, self.first_day or first)
+            self.last_day = max(last, self.last_day or last)
 
     @property
     def warnings(self) -> str:

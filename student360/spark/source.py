@@ -44,7 +44,7 @@ class WarehouseReader(DataSourceReader):
         if key is None:
             return [KeyRange()]
         with open_reading(engine_for(self._url)) as tx:
-            rows = tx.count(script.row_count_query)
+            rows = tx.value(script.row_count_query) or tx.count(f"SELECT COUNT(*) FROM {self._table}")
             if rows <= ROWS_PER_PARTITION:
                 return [KeyRange()]
             ends = tx.query(f"SELECT MIN({key}) AS low, MAX({key}) AS high FROM {self._table}")[0]
@@ -82,12 +82,8 @@ class WarehouseSource(DataSource):
     def schema(self) -> str:
         """Column names and types as the warehouse declares them."""
         columns = scripts()[self.options["table"]].columns
-        wanted = self.options.get("columns", "").split(",") if self.options.get("columns") else None
-        return ", ".join(
-            f"{column.name} {SPARK_TYPES[column.storage]}"
-            for column in columns
-            if wanted is None or column.name in wanted
-        )
+        wanted = self.options.get("columns") or ",".join(column.name for column in columns)
+        return ", ".join(f"{c.name} {SPARK_TYPES[c.storage]}" for c in columns if c.name in wanted.split(","))
 
     def reader(self, schema: StructType) -> WarehouseReader:
         return WarehouseReader(self.options["url"], scripts()[self.options["table"]].name, schema.names)

@@ -200,8 +200,7 @@ def changes_script(found: Mapping[str, Script]) -> Script:
 
 def with_student_of_the_day(found: Mapping[str, Script]) -> dict[str, Script]:
     """The same, with the join that finds the student's version of a fact's day put in where a view names it."""
-    path = SQL / "merge" / "student_of_the_day.sql"
-    join = Script(path.stem, "merge", path.read_text(encoding="utf-8")).sections["join"].strip()
+    join = _file("merge", "student_of_the_day").sections["join"].strip()
     return {
         name: Script(name, script.layer, script.text.replace("{student_of_the_day}", join))
         for name, script in found.items()
@@ -260,27 +259,28 @@ def queries() -> Mapping[str, str]:
 
 
 @cache
+def _file(layer: str, name: str) -> Script:
+    return Script(name, layer, (SQL / layer / f"{name}.sql").read_text(encoding="utf-8"))
+
+
 def fact_merge() -> Script:
     """The merge that all fact tables share."""
-    return Script("fact", "merge", (SQL / "merge" / "fact.sql").read_text(encoding="utf-8"))
+    return _file("merge", "fact")
 
 
-@cache
 def merged_rows() -> Script:
     """What a merge did, counted."""
-    return Script("merged", "merge", (SQL / "merge" / "merged.sql").read_text(encoding="utf-8"))
+    return _file("merge", "merged")
 
 
-@cache
 def rekey_facts() -> Script:
     """How the facts of one student become those of another."""
-    return Script("rekey", "merge", (SQL / "merge" / "rekey.sql").read_text(encoding="utf-8"))
+    return _file("merge", "rekey")
 
 
-@cache
 def operation(name: str) -> Script:
     """A file of sql/operations: what an operator asks for now and then."""
-    return Script(name, "operations", (SQL / "operations" / f"{name}.sql").read_text(encoding="utf-8"))
+    return _file("operations", name)
 
 
 def check_query(name: str) -> str:

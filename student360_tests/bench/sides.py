@@ -62,7 +62,6 @@ def trends(how: str) -> dict[str, Any]:
     from student360.warehouse.scripts import check_query
     from student360.warehouse.warehouse import Warehouse
 
-    computed = AGGREGATES
     url = load_settings().warehouse_url
     began = time.perf_counter()
     rows = 0
@@ -70,15 +69,15 @@ def trends(how: str) -> dict[str, Any]:
         from student360.spark.session import Spark
 
         spark = Spark(master=f"local[{how[-1]}]")
-        for function in computed.values():
+        for function in AGGREGATES.values():
             tables = inspect.signature(function).parameters
             frames = [spark.read(url, table, aggregates.READ.get(table, ())) for table in tables]
             rows += function(*frames).toArrow().num_rows
     elif how == "duckdb":
-        rows = rivals.aggregates_by_duckdb(Warehouse(url=url), [check_query(name) for name in computed])
+        rows = rivals.aggregates_by_duckdb(Warehouse(url=url), [check_query(name) for name in AGGREGATES])
     else:
         with Warehouse(url=url).reading() as tx:
-            rows = sum(len(tx.query(check_query(name))) for name in computed)
+            rows = sum(len(tx.query(check_query(name))) for name in AGGREGATES)
     return {"seconds": time.perf_counter() - began, "rows": rows}
 
 

@@ -53,6 +53,20 @@ def test_a_big_table_is_read_in_key_ranges_that_cover_it_once(
     assert max(rows) < sum(rows)
 
 
+@pytest.mark.xdist_group("spark")
+def test_a_table_that_is_not_worth_counting_is_read_whole_too(
+    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_district(house.data / "landing", District(students=30, days=30, mess=False))
+    load()
+    monkeypatch.setattr("student360.spark.source.ROWS_PER_PARTITION", 10)
+    reader = WarehouseReader(house.warehouse.url, "student_attendance_month", ["month_key", "days_recorded"])
+    ranges = reader.partitions()
+    assert len(ranges) > 3
+    rows = sum(batch.num_rows for part in ranges for batch in reader.read(part))
+    assert rows == house.warehouse.row_count("student_attendance_month")
+
+
 @pytest.mark.fault("F41")
 def test_without_java_the_spark_assets_say_in_one_line_what_to_install(
     house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

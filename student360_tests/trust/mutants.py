@@ -65,7 +65,7 @@ def no_order_guard() -> None:
     real = merge_module.fact_merge()
     guard = re.compile(r"        WHEN \(k\.effective_date_key, k\.file_id\) > [^\n]*\n")
     broken = Script(real.name, real.layer, guard.sub("", real.text))
-    merge_module.fact_merge = lambda: broken  # type: ignore[assignment]
+    merge_module.fact_merge = lambda: broken
 
 
 def no_look_into_the_ledger() -> None:
