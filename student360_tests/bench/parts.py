@@ -5,11 +5,12 @@ Belongs here: what is compared with what. Does not belong here: how a figure is 
 
 import math
 import shutil
+import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from student360_tests.running import House, installation, remove_schemas
 ROUNDS = 3
 BULK_ROUNDS = 2
 READS = 7
+LATE_FILES = 20
 OURS, FLOOR, SCRIPT = "Student 360, to merged facts", "floor", "pandas, to_sql and a script"
 TREND_SIDES = {
     "spark-2": "Spark, 2 workers",
@@ -37,12 +39,14 @@ OLD_ROWS = 100
 
 @dataclass
 class Part:
-    """A comparison that was made: each side against the first."""
+    """A comparison that was made: each side against the first; `size` says of what district."""
 
     title: str
     engine: str
     sides: list[Measured]
-    note: str = ""
+    note: str
+    size: str
+    measured: str
 
 
 @dataclass
@@ -65,6 +69,11 @@ class Site:
         """The same students in the years before."""
         first = self.district.first_day - timedelta(days=7 * math.ceil(self.history_days / 5))
         return District(self.students, self.history_days, first_day=first)
+
+    def part(self, title: str, sides: Iterable[Measured], note: str) -> Part:
+        """A comparison that was made here."""
+        size = f"{self.students:,} students, {self.days} days in bulk, {self.history_days:,} in the history"
+        return Part(title, self.engine, list(sides), note, size, f"{datetime.now(UTC):%Y-%m-%d}")
 
     def target(self, house: House, name: str) -> str:
         """Where another side loads into: a file of its own, or the schema of an installation."""
@@ -135,7 +144,7 @@ def bulk_load(site: Site, say: Say, dlt: Path | None) -> Part:
     slowest = sorted(steps.items(), key=lambda step: -step[1])[:5]
     lines = sum(1 for _ in file.open("rb")) - 1
     note = f"{lines:,} rows, {file.stat().st_size / 1e6:,.0f} MB. Student 360's steps: "
-    return Part("Bulk load", site.engine, _done(sides), note + ", ".join(f"{s} {t:.1f} s" for s, t in slowest))
+    return site.part("Bulk load", _done(sides), note + ", ".join(f"{s} {t:.1f} s" for s, t in slowest))
 
 
 def _done(sides: dict[str, Measured]) -> list[Measured]:
@@ -169,7 +178,7 @@ def history(site: Site, say: Say) -> tuple[Part, House]:
     facts = house.warehouse.row_count("fact_attendance")
     say(f"history: {facts:,} facts in {side.median:.0f} s, {side.memory:.0f} MB")
     note = f"{size / 1e6:,.0f} MB, {facts:,} facts. Steps: " + ", ".join(f"{s} {t:.0f} s" for s, t in steps)
-    return Part("A history in one file", site.engine, [side], note), house
+    return site.part("A history in one file", [side], note), house
 
 
 def flat(site: Site, large: House, say: Say) -> Part:
@@ -190,10 +199,9 @@ def flat(site: Site, large: House, say: Say) -> Part:
         large.drop(f"attendance_corrected_{day}.csv", daily_file(OLD_ROWS, old, 1000 + number))
         site.ingest(large, sides["100 old rows, history"])
         say(f"flat, round {number + 1}: " + ", ".join(f"{m.name} {m.seconds[-1]:.1f} s" for m in sides.values()))
-    return Part(
+    return site.part(
         "A day's file",
-        site.engine,
-        list(sides.values()),
+        sides.values(),
         f"{site.students:,} rows; history of {large.warehouse.row_count('fact_attendance'):,} facts",
     )
 
@@ -215,7 +223,7 @@ def reading(site: Site, house: House, say: Say) -> Part:
                     rows = cursor.fetch_arrow_table().num_rows
                 sides[name].add({"seconds": time.perf_counter() - began, "rows": rows})
     say("reading: " + ", ".join(f"{m.name} {1000 * m.median:.0f} ms" for m in sides.values()))
-    return Part("Reading", site.engine, list(sides.values()), f"{house.warehouse.row_count('fact_attendance'):,} facts")
+    return site.part("Reading", sides.values(), f"{house.warehouse.row_count('fact_attendance'):,} facts")
 
 
 def nothing_to_do(site: Site, house: House, say: Say) -> Part:
@@ -228,7 +236,7 @@ def nothing_to_do(site: Site, house: House, say: Say) -> Part:
         f"{steps:.1f} s in steps; {side.told['statements']} statements to the warehouse, {side.told['events']} events"
     )
     say(f"nothing to do: {side.median:.1f} s, {note}")
-    return Part("A run with nothing to do", site.engine, [side], note)
+    return site.part("A run with nothing to do", [side], note)
 
 
 def trends(site: Site, house: House, say: Say) -> Part:
@@ -239,17 +247,18 @@ def trends(site: Site, house: House, say: Say) -> Part:
         say(f"trends, {side.name}: {side.median:.1f} s")
     rows = {side.told["rows"] for side in sides.values()}
     note = f"{house.warehouse.row_count('fact_attendance'):,} facts of attendance"
-    return Part("Trends", site.engine, list(sides.values()), f"{note}; rows that came out: {sorted(rows)}")
+    return site.part("Trends", sides.values(), f"{note}; rows that came out: {sorted(rows)}")
 
 
 def latency(site: Site, say: Say) -> Part:
     """From the rename of a file into landing to the risk view, with the real daemon."""
     side = Measured("10,000 rows, rename to risk view")
     with site.empty_house("latency") as house:
-        for seconds in one_after_the_other(house, 10_000, 40, 10, say):
+        for seconds in one_after_the_other(house, 10_000, 40, LATE_FILES, say):
             side.add({"seconds": seconds})
-    slowest = max(side.seconds)
-    return Part("Event latency", site.engine, [side], f"{len(side.seconds)} files, the slowest {slowest:.1f} s")
+    p95 = statistics.quantiles(side.seconds, n=20)[-1]
+    note = f"{LATE_FILES} files, p95 {p95:.1f} s, the slowest {max(side.seconds):.1f} s"
+    return site.part("Event latency", [side], note)
 
 
 def bursts(site: Site, say: Say, sizes: list[int]) -> Part:
@@ -266,4 +275,4 @@ def bursts(site: Site, say: Say, sizes: list[int]) -> Part:
             f"slowest answer of the web server {burst.slowest_page:.1f} s"
         )
         say(f"burst: {burst}")
-    return Part("Bursts", site.engine, sides, "; ".join(notes))
+    return site.part("Bursts", sides, "; ".join(notes))
