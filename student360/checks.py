@@ -28,6 +28,7 @@ from student360.ingest.problems import CELL_REASONS
 from student360.loading.rules import refused_rules
 from student360.reference import reference_file
 from student360.settings import load_settings
+from student360.warehouse import ledger
 from student360.warehouse.ledger import partition_name
 from student360.warehouse.scripts import Script, check_query, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
@@ -128,14 +129,10 @@ def _rows_conserved(tx: Transaction, contract: Contract) -> AssetCheckResult:
         (contract.feed,),
     )
     waiting = tx.value("SELECT COALESCE(SUM(rows_waiting), 0) FROM ingest_file WHERE feed = ?", (contract.feed,))
-    in_staging = tx.value(
-        f"SELECT COUNT(*) FROM {contract.staging_table} AS s JOIN ingest_file AS f ON f.file_id = s.file_id"
-        " WHERE f.status = 'waiting'"
-    )
     return _result(
         "rows_conserved",
         contract,
-        lost == 0 and waiting == in_staging,
+        lost == 0 and waiting == ledger.waiting_in_staging(tx, contract.staging_table),
         AssetCheckSeverity.ERROR,
         files_with_lost_rows=lost,
         rows_waiting=waiting,

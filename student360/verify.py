@@ -109,10 +109,7 @@ def _waiting(tx: Transaction, settings: Settings) -> Promise:
     broken, total = [], 0
     for feed, contract in contracts().items():
         counted = tx.count("SELECT COALESCE(SUM(rows_waiting), 0) FROM ingest_file WHERE feed = ?", (feed,))
-        staged = tx.count(
-            f"SELECT COUNT(*) FROM {contract.staging_table} AS s JOIN ingest_file AS f ON f.file_id = s.file_id"
-            " WHERE f.status = 'waiting'"
-        )
+        staged = ledger.waiting_in_staging(tx, contract.staging_table)
         total += counted
         if counted != staged:
             broken.append(f"{feed}: {counted} counted, {staged} in staging")

@@ -39,6 +39,10 @@ INSERT INTO dim_attendance_codes (attendance_code_key, code, category, absent_sh
 SELECT
     (SELECT COALESCE(MAX(attendance_code_key), 0) FROM dim_attendance_codes) + ROW_NUMBER() OVER (ORDER BY n.code),
     n.code, COALESCE(r.category, 'UNMAPPED'), CAST(r.absent_share_pct AS INTEGER), CAST(r.excused AS INTEGER), r.description
-FROM (SELECT code FROM reference UNION SELECT attendance_status FROM stg_attendance) AS n
+FROM (
+    SELECT code FROM reference
+    UNION
+    SELECT attendance_status FROM stg_attendance WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
+) AS n
 LEFT JOIN reference AS r ON r.code = n.code
 WHERE n.code NOT IN (SELECT code FROM dim_attendance_codes);

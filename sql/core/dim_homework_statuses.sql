@@ -33,6 +33,10 @@ INSERT INTO dim_homework_statuses (homework_status_key, code, category, descript
 SELECT
     (SELECT COALESCE(MAX(homework_status_key), 0) FROM dim_homework_statuses) + ROW_NUMBER() OVER (ORDER BY n.code),
     n.code, COALESCE(r.category, 'UNMAPPED'), r.description
-FROM (SELECT code FROM reference UNION SELECT status FROM stg_homework) AS n
+FROM (
+    SELECT code FROM reference
+    UNION
+    SELECT status FROM stg_homework WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
+) AS n
 LEFT JOIN reference AS r ON r.code = n.code
 WHERE n.code NOT IN (SELECT code FROM dim_homework_statuses);

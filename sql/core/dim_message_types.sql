@@ -35,6 +35,10 @@ INSERT INTO dim_message_types (message_type_key, code, category, is_two_way, des
 SELECT
     (SELECT COALESCE(MAX(message_type_key), 0) FROM dim_message_types) + ROW_NUMBER() OVER (ORDER BY n.code),
     n.code, COALESCE(r.category, 'UNMAPPED'), COALESCE(CAST(r.is_two_way AS INTEGER), 0), r.description
-FROM (SELECT code FROM reference UNION SELECT message_type FROM stg_communication) AS n
+FROM (
+    SELECT code FROM reference
+    UNION
+    SELECT message_type FROM stg_communication WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
+) AS n
 LEFT JOIN reference AS r ON r.code = n.code
 WHERE n.code NOT IN (SELECT code FROM dim_message_types);

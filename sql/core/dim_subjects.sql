@@ -29,11 +29,14 @@ SELECT
 FROM (
     SELECT code, subject AS label FROM reference
     UNION ALL
-    SELECT DISTINCT subject, subject_label FROM stg_attendance WHERE subject IS NOT NULL
+    SELECT DISTINCT subject, subject_label FROM stg_attendance
+    WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged') AND subject IS NOT NULL
     UNION ALL
     SELECT DISTINCT subject, subject_label FROM stg_performance
+    WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
     UNION ALL
     SELECT DISTINCT subject, subject_label FROM stg_homework
+    WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
 ) AS n
 LEFT JOIN reference AS r ON r.code = n.code
 WHERE n.code NOT IN (SELECT code FROM dim_subjects)

@@ -152,6 +152,14 @@ def quarantine(tx: Transaction, file_id: int, problem: BadFile, at: str, run_id:
     )
 
 
+def waiting_in_staging(tx: Transaction, staging_table: str) -> int:
+    """How many rows of a staging table wait for their student. Reads no row of files that were merged as a whole."""
+    return tx.count(
+        f"SELECT COUNT(*) FROM ingest_file AS f CROSS JOIN {staging_table} AS s"
+        " WHERE f.status = 'waiting' AND s.file_id = f.file_id"
+    )
+
+
 def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:
     """The contents of a feed in one of the given states, in order of arrival."""
     marks = ", ".join("?" for _ in statuses)
