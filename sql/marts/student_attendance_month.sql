@@ -62,6 +62,8 @@ FROM touched_student_month
 WHERE feed = 'attendance'
 GROUP BY student_durable_key, month_key;
 
+ANALYZE changed;
+
 CREATE TEMP TABLE kept AS
 SELECT m.*
 FROM changed AS c

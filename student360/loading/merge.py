@@ -21,6 +21,7 @@ from student360.warehouse.warehouse import Transaction, Warehouse
 
 BIG_LOAD_ROWS = 1_000
 BIG_LOAD_SHARE = 0.05
+MANY_ROWS = 100_000
 LINEAGE = ("file_id", "line_no", "confirmed_file_id")
 
 
@@ -41,7 +42,7 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
     """
     script = scripts()[contract.loads]
     with warehouse.transaction() as tx:
-        due = ledger.files(tx, contract.feed, "staged", "waiting")
+        due = _due(tx, contract, script)
         if not due:
             return Changed()
         before = _counted(tx, due)
@@ -52,7 +53,7 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
         else:
             merge_id_changes(tx, script, due)
             tx.run(script, "waiting")
-            _keep_only_waiting_rows(tx, {"staging": contract.staging_table})
+            _keep_only_waiting_rows(tx, contract)
             _drop(tx, "incoming", "merged", "waiting")
         passing(CrashPoint.BEFORE_LEDGER)
         _settle(tx, contract, run_id)
@@ -63,6 +64,15 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
         if _is_big(tx, script, changed):
             tx.refresh_statistics(script.name)
     return changed
+
+
+def _due(tx: Transaction, contract: Contract, script: Script) -> list[LedgerFile]:
+    """New files, and those with a waiting row whose student is known by now: the others need not be looked at."""
+    files = ledger.files(tx, contract.feed, "staged", "waiting")
+    if not script.is_fact:
+        return files
+    came = tx.numbers(fact_merge().statements("whose_student_came", _staging_fragments(script, contract))[0])
+    return [file for file in files if file.status == "staged" or file.file_id in came]
 
 
 def _counted(tx: Transaction, due: list[LedgerFile]) -> dict[str, int]:
@@ -89,8 +99,10 @@ def _merge_facts(
     whole = [file for file in due if file not in adding]
     for files in ([adding] if adding else []) + [[file] for file in sorted(whole, key=LedgerFile.age)]:
         tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id for file in files]}))
+        tx.refresh_statistics("due")
+        fragments["near"] = _near(tx, script)
         tx.run(fact_merge(), "waiting", fragments)
-        if _may_meet_facts(tx, fragments):
+        if tx.count(fact_merge().statements("may_meet", fragments)[0]):
             tx.run(fact_merge(), "incoming", fragments)
             passing(CrashPoint.MID_LOAD)
             tx.run(fact_merge(), "upsert", fragments)
@@ -103,14 +115,19 @@ def _merge_facts(
         tx.run(scripts()["data_extent"], "after_merge")
         if files[0].load_mode is not LoadMode.DELTA and files[0].status == "staged":
             _sweep_unless_suspicious(tx, fact_merge(), fragments, files[0], settings)
-        _keep_only_waiting_rows(tx, fragments)
-        _drop(tx, "span", "merged", "waiting")
+        _keep_only_waiting_rows(tx, contract)
+        _drop(tx, "merged", "waiting")
 
 
-def _may_meet_facts(tx: Transaction, fragments: Mapping[str, str]) -> bool:
-    """Whether a staged row may be about something that a fact, or the lack of one, already tells."""
-    tx.run(fact_merge(), "span", fragments)
-    return tx.count(fact_merge().statements("may_meet", fragments)[0]) > 0
+def _near(tx: Transaction, script: Script) -> str:
+    """Which facts t a staged row may be about: those of its file's days where the key finds them by day, else all.
+
+    The days stand in the statement: from numbers the planner of PostgreSQL sees that it need not read years of facts.
+    """
+    if script.primary_key[0] != script.day_column:
+        return "1 = 1"
+    span = tx.query(fact_merge().statements("span", {})[0])[0]
+    return f"t.{script.day_column} BETWEEN {span['first_day'] or 'NULL'} AND {span['last_day'] or 'NULL'}"
 
 
 def _merge_slices(tx: Transaction, script: Script, settings: Settings) -> None:
@@ -134,14 +151,27 @@ def _note_what_was_merged(tx: Transaction, script: Script) -> None:
         tx.run(scripts()["touched_student_month"], "after_merge")
 
 
-def _keep_only_waiting_rows(tx: Transaction, fragments: Mapping[str, str]) -> None:
+def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
     """Rows of a file with waiting rows leave staging once they are merged: only the waiting ones are due again.
 
     The files are named one by one: a query in a DELETE makes SQLite remember each row first, 24 bytes of memory a row.
+    Many rows leave at once where all of the table are among them: 5 million rows that are only marked as deleted are
+    read by every query of PostgreSQL until they are vacuumed.
     """
     files = tx.numbers("SELECT DISTINCT file_id FROM waiting")
-    if files:
-        tx.run(fact_merge(), "keep_waiting", {**fragments, "files": ", ".join(map(str, files))})
+    if not files:
+        return
+    these = f"file_id IN ({', '.join(map(str, files))})"
+    staged = tx.query(
+        f"SELECT SUM(CASE WHEN {these} THEN rows_read ELSE 0 END) AS leaving,"
+        f" SUM(CASE WHEN {these} THEN 0 ELSE 1 END) AS other_files"
+        " FROM ingest_file WHERE feed = ? AND status IN ('staged', 'waiting')",
+        (contract.feed,),
+    )[0]
+    leave = f"DELETE FROM {contract.staging_table} WHERE {these}"
+    if not staged["other_files"] and staged["leaving"] >= MANY_ROWS:
+        leave = f"{tx.engine.fragments['empty']} {contract.staging_table}"
+    tx.run(fact_merge(), "keep_waiting", {"staging": contract.staging_table, "leave_staging": leave})
 
 
 def sweep(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> int:
@@ -208,7 +238,6 @@ def fact_fragments(script: Script) -> dict[str, str]:
         "columns": ", ".join((*key, *values)),
         "r_columns": ", ".join(f"r.{name}" for name in (*key, *values)),
         "day": script.day_column,
-        "near": _near(script),
         "resolve": script.sections["resolve"].strip(),
         "same_key": " AND ".join(f"t.{name} = r.{name}" for name in key),
         "key_of_t": ", ".join(f"t.{name}" for name in key if name not in ("student_durable_key",)),
@@ -221,13 +250,6 @@ def fact_fragments(script: Script) -> dict[str, str]:
     }
 
 
-def _near(script: Script) -> str:
-    """Which facts t are about the days in `span`, where the key finds them by their day; else all of them."""
-    if script.primary_key[0] != script.day_column:
-        return "1 = 1"
-    return f"t.{script.day_column} BETWEEN span.first_date_key AND span.last_date_key"
-
-
 def _staging_fragments(script: Script, contract: Contract) -> dict[str, str]:
     """Where a file's rows are staged, and a query for the schools that it speaks for: those it names, or all (-1)."""
     schools = "SELECT file_id, -1 AS school_key FROM due"
@@ -238,7 +260,7 @@ def _staging_fragments(script: Script, contract: Contract) -> dict[str, str]:
             f" JOIN {contract.staging_table} AS s ON s.file_id = due.file_id"
             " LEFT JOIN dim_schools AS h ON h.school_id = s.school_id"
         )
-    return {"staging": contract.staging_table, "schools": schools}
+    return {"staging": contract.staging_table, "feed": contract.feed, "schools": schools}
 
 
 def _settle(tx: Transaction, contract: Contract, run_id: str) -> None:

@@ -113,8 +113,11 @@ class ClaimedFiles:
         """Staging rows, chunk by chunk; rejects and counts are written in the same transaction on the way."""
         with self.warehouse.transaction() as tx:
             _clear_last_batch(tx, self.contract)
-            for file in ledger.files(tx, self.contract.feed, "received"):
+            files = ledger.files(tx, self.contract.feed, "received")
+            for file in files:
                 yield from self._rows_of(tx, file)
+            if files:
+                tx.refresh_statistics(self.contract.staging_table)
 
     def _rows_of(self, tx: Transaction, file: LedgerFile) -> Iterator[pd.DataFrame]:
         progress = Progress()
@@ -182,7 +185,7 @@ def _clear_last_batch(tx: Transaction, contract: Contract) -> None:
     if not due:
         return
     if not pending:
-        tx.execute(f"DELETE FROM {contract.staging_table}")
+        tx.execute(f"{tx.engine.fragments['empty']} {contract.staging_table}")
         return
     loaded = tx.numbers(
         f"SELECT DISTINCT s.file_id FROM {contract.staging_table} AS s JOIN ingest_file AS f ON f.file_id = s.file_id"

@@ -33,6 +33,7 @@ FRAGMENTS = {
     "text": 'TEXT COLLATE "C"',
     "real": "DOUBLE PRECISION",
     "date": "DATE",
+    "empty": "TRUNCATE",
 }
 ARROW_TYPES = {
     "text": pa.string(),

@@ -26,6 +26,7 @@ FRAGMENTS = {
     "text": "TEXT",
     "real": "REAL",
     "date": "TEXT",
+    "empty": "DELETE FROM",
 }
 ARROW_TYPES = {
     "text": pa.string(),
