@@ -11,7 +11,7 @@ a server's; a power cut may lose the last events, and what is loaded is in the w
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -113,9 +113,25 @@ class _Schedules(_KeepsItsConnection, PostgresScheduleStorage): ...
 
 
 class _Events(_KeepsItsConnection, PostgresEventLogStorage):
+    """The event log. What its schema has is asked once: Dagster asks for each asset event, over a connection more."""
+
     def __init__(self, postgres_url: str) -> None:
         super().__init__(postgres_url)
+        self._seen: set[str] = set()
         event.listen(self._engine, "connect", _answer_before_the_disk_does)
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether there is such a table; one that was seen stays."""
+        return self._stays(table_name, super().has_table)
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        """Whether the table of asset keys has such a column; one that was seen stays."""
+        return self._stays(column_name, super().has_asset_key_col)
+
+    def _stays(self, name: str, is_there: Callable[[str], bool]) -> bool:
+        if name not in self._seen and is_there(name):
+            self._seen.add(name)
+        return name in self._seen
 
 
 class LastingPostgresStorage(DagsterPostgresStorage):

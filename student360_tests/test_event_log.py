@@ -8,6 +8,7 @@ import pytest
 from dagster import DagsterInstance, Definitions, RunsFilter, asset
 from dagster._core.storage.event_log import EventLogStorage, SqliteEventLogStorage
 from dagster_postgres import PostgresEventLogStorage
+from sqlalchemy import event
 
 from student360 import event_log
 from student360.event_log import LastingSqliteEventLogStorage
@@ -107,3 +108,14 @@ def test_a_copy_of_the_process_makes_a_connection_of_its_own(new_house: NewHouse
             os._exit(0 if told(instance.event_log_storage, run_id) == before else 1)
         assert os.waitpid(copy, 0)[1] == 0
         assert told(instance.event_log_storage, run_id) == before
+
+
+@ON_POSTGRES_ONLY
+def test_the_event_of_an_asset_goes_over_the_connection_that_is_open(new_house: NewHouse, engine: str) -> None:
+    opened: list[object] = []
+    with new_house(engine).instance() as instance:
+        run(instance)
+        database = instance.event_log_storage._engine  # type: ignore[attr-defined]
+        event.listen(database, "connect", lambda *connection: opened.append(connection))
+        run(instance)
+        assert not opened
