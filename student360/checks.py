@@ -132,7 +132,7 @@ def _rows_conserved(tx: Transaction, contract: Contract) -> AssetCheckResult:
     return _result(
         "rows_conserved",
         contract,
-        lost == 0 and waiting == ledger.waiting_in_staging(tx, contract.staging_table),
+        lost == 0 and waiting == ledger.waiting_in_staging(tx, contract.feed, contract.staging_table),
         AssetCheckSeverity.ERROR,
         files_with_lost_rows=lost,
         rows_waiting=waiting,

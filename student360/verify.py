@@ -109,7 +109,7 @@ def _waiting(tx: Transaction, settings: Settings) -> Promise:
     broken, total = [], 0
     for feed, contract in contracts().items():
         counted = tx.count("SELECT COALESCE(SUM(rows_waiting), 0) FROM ingest_file WHERE feed = ?", (feed,))
-        staged = ledger.waiting_in_staging(tx, contract.staging_table)
+        staged = ledger.waiting_in_staging(tx, feed, contract.staging_table)
         total += counted
         if counted != staged:
             broken.append(f"{feed}: {counted} counted, {staged} in staging")

@@ -42,7 +42,7 @@ SELECT
 FROM (
     SELECT code FROM reference
     UNION
-    SELECT attendance_status FROM stg_attendance WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
+    SELECT attendance_status FROM stg_attendance WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = 'attendance' AND status = 'staged')
 ) AS n
 LEFT JOIN reference AS r ON r.code = n.code
 WHERE n.code NOT IN (SELECT code FROM dim_attendance_codes);

@@ -36,7 +36,7 @@ SELECT
 FROM (
     SELECT code FROM reference
     UNION
-    SELECT status FROM stg_homework WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
+    SELECT status FROM stg_homework WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = 'homework' AND status = 'staged')
 ) AS n
 LEFT JOIN reference AS r ON r.code = n.code
 WHERE n.code NOT IN (SELECT code FROM dim_homework_statuses);

@@ -38,7 +38,7 @@ SELECT
 FROM (
     SELECT code FROM reference
     UNION
-    SELECT message_type FROM stg_communication WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
+    SELECT message_type FROM stg_communication WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = 'communication' AND status = 'staged')
 ) AS n
 LEFT JOIN reference AS r ON r.code = n.code
 WHERE n.code NOT IN (SELECT code FROM dim_message_types);

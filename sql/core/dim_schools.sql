@@ -14,9 +14,9 @@ INSERT INTO dim_schools (school_key, school_id)
 SELECT (SELECT MAX(school_key) FROM dim_schools) + ROW_NUMBER() OVER (ORDER BY n.school_id), n.school_id
 FROM (
     SELECT school_id FROM stg_students
-    WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged') AND school_id IS NOT NULL
+    WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = 'students' AND status = 'staged') AND school_id IS NOT NULL
     UNION
     SELECT school_id FROM stg_attendance
-    WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged') AND school_id IS NOT NULL
+    WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = 'attendance' AND status = 'staged') AND school_id IS NOT NULL
 ) AS n
 WHERE n.school_id NOT IN (SELECT school_id FROM dim_schools);

@@ -30,13 +30,13 @@ FROM (
     SELECT code, subject AS label FROM reference
     UNION ALL
     SELECT DISTINCT subject, subject_label FROM stg_attendance
-    WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged') AND subject IS NOT NULL
+    WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = 'attendance' AND status = 'staged') AND subject IS NOT NULL
     UNION ALL
     SELECT DISTINCT subject, subject_label FROM stg_performance
-    WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
+    WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = 'performance' AND status = 'staged')
     UNION ALL
     SELECT DISTINCT subject, subject_label FROM stg_homework
-    WHERE file_id IN (SELECT file_id FROM ingest_file WHERE status = 'staged')
+    WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = 'homework' AND status = 'staged')
 ) AS n
 LEFT JOIN reference AS r ON r.code = n.code
 WHERE n.code NOT IN (SELECT code FROM dim_subjects)

@@ -8,10 +8,11 @@
 
 -- name: whose_student_came
 SELECT DISTINCT s.file_id
-FROM ingest_file AS f
-CROSS JOIN {staging} AS s
-JOIN student_alias AS i ON i.student_id = s.student_id
-WHERE f.feed = '{feed}' AND f.status = 'waiting' AND s.file_id = f.file_id;
+FROM {staging} AS s
+CROSS JOIN student_alias AS i
+WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = '{feed}' AND status = 'waiting')
+  AND s.file_id IN (SELECT file_id FROM ingest_file WHERE feed = '{feed}' AND status = 'waiting')
+  AND i.student_id = s.student_id;
 
 -- name: span
 SELECT MIN(f.first_date_key) AS first_day, MAX(f.last_date_key) AS last_day

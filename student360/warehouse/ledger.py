@@ -152,12 +152,10 @@ def quarantine(tx: Transaction, file_id: int, problem: BadFile, at: str, run_id:
     )
 
 
-def waiting_in_staging(tx: Transaction, staging_table: str) -> int:
-    """How many rows of a staging table wait for their student. Reads no row of files that were merged as a whole."""
-    return tx.count(
-        f"SELECT COUNT(*) FROM ingest_file AS f CROSS JOIN {staging_table} AS s"
-        " WHERE f.status = 'waiting' AND s.file_id = f.file_id"
-    )
+def waiting_in_staging(tx: Transaction, feed: str, staging_table: str) -> int:
+    """How many rows of a feed's staging table wait for their student. Where none does, the table is not read."""
+    waiting = f"SELECT file_id FROM ingest_file WHERE feed = '{feed}' AND status = 'waiting'"
+    return tx.count(f"SELECT COUNT(*) FROM {staging_table} WHERE EXISTS ({waiting}) AND file_id IN ({waiting})")
 
 
 def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:

@@ -64,7 +64,7 @@ class SqliteEngine:
                 "journal_mode = WAL",
                 "synchronous = FULL",
                 "foreign_keys = ON",
-                "cache_size = -65536",
+                "cache_size = -32768",
             ):
                 _set(cursor, pragma)
         return connection

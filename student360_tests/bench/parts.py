@@ -7,7 +7,7 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from student360_tests.running import House, installation, remove_schemas
 ROUNDS = 3
 BULK_ROUNDS = 2
 READS = 7
+OTHER_FEEDS = ("students", "performance", "homework", "communication")
 LATE_FILES = 20
 OURS, FLOOR, SCRIPT = "Student 360, to merged facts", "floor", "pandas, to_sql and a script"
 TREND_SIDES = {
@@ -81,12 +82,13 @@ class Site:
             return str(self.folder / f"{name}.db")
         return f"{server_url()}&options=-csearch_path%3D{house.schema}"
 
-    def house(self, name: str) -> House:
-        """An installation with the roster of the district."""
+    def house(self, name: str, feeds: Collection[str] = ("students",)) -> House:
+        """An installation with the roster of the district, or with more of its exports."""
         house = installation(self.engine, self.folder / f"{self.engine}-{name}")
         self._houses.append(house)
-        roster = next(path for path in self.files() if path.name.startswith("students_"))
-        house.drop(roster.name, roster.read_bytes())
+        for path in self.files():
+            if path.name.startswith(tuple(feeds)):
+                house.drop(path.name, path.read_bytes())
         self.ingest(house)
         return house
 
@@ -182,15 +184,27 @@ def history(site: Site, say: Say) -> tuple[Part, House]:
 
 
 def flat(site: Site, large: House, say: Say) -> Part:
-    """A day's file, on a warehouse with nothing but the roster and on one with the whole history."""
-    small = site.house("small")
+    """A day's file, on a warehouse with nothing but the roster, on one with everything but attendance (there is as much
+    to judge of a student as with the history), and on one with the whole history."""
+    small, years_less = site.house("small"), site.house("years_less", OTHER_FEEDS)
     days = District(site.students, site.days + ROUNDS).school_days()[site.days :]
     sides = {
-        name: Measured(name) for name in ("day, empty", "day, history", "sent again, history", "100 old rows, history")
+        name: Measured(name)
+        for name in (
+            "day, roster alone",
+            "day, all but attendance",
+            "day, history",
+            "sent again, history",
+            "100 old rows, history",
+        )
     }
     for number, day in enumerate(days):
         content = daily_file(site.students, day, number)
-        for house, name in ((small, "day, empty"), (large, "day, history")):
+        for house, name in (
+            (small, "day, roster alone"),
+            (years_less, "day, all but attendance"),
+            (large, "day, history"),
+        ):
             house.drop(f"attendance_{day}.csv", content)
             site.ingest(house, sides[name])
         large.drop(f"attendance_{day}_again.csv", content + b"\n")
