@@ -71,8 +71,8 @@ def test_a_server_that_restarts_under_the_daemon_costs_a_retry_and_nothing_else(
     files = write_district(tmp_path / "sample", District(students=2_000, days=60))
     warehouse = house.warehouse
     loading = (
-        "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'student360' AND state = 'active'"
-        " AND query ILIKE 'COPY%stg_attendance%'"
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'student360' AND backend_xid IS NOT NULL"
+        " AND clock_timestamp() - xact_start > INTERVAL '0.2 seconds'"
     )
 
     def finished() -> bool:
