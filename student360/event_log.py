@@ -117,21 +117,21 @@ class _Events(_KeepsItsConnection, PostgresEventLogStorage):
 
     def __init__(self, postgres_url: str) -> None:
         super().__init__(postgres_url)
-        self._seen: set[str] = set()
+        self._seen: set[tuple[str, str]] = set()
         event.listen(self._engine, "connect", _answer_before_the_disk_does)
 
     def has_table(self, table_name: str) -> bool:
         """Whether there is such a table; one that was seen stays."""
-        return self._stays(table_name, super().has_table)
+        return self._stays("table", table_name, super().has_table)
 
     def has_asset_key_col(self, column_name: str) -> bool:
         """Whether the table of asset keys has such a column; one that was seen stays."""
-        return self._stays(column_name, super().has_asset_key_col)
+        return self._stays("column", column_name, super().has_asset_key_col)
 
-    def _stays(self, name: str, is_there: Callable[[str], bool]) -> bool:
-        if name not in self._seen and is_there(name):
-            self._seen.add(name)
-        return name in self._seen
+    def _stays(self, kind: str, name: str, is_there: Callable[[str], bool]) -> bool:
+        if (kind, name) not in self._seen and is_there(name):
+            self._seen.add((kind, name))
+        return (kind, name) in self._seen
 
 
 class LastingPostgresStorage(DagsterPostgresStorage):

@@ -10,8 +10,7 @@
 SELECT DISTINCT s.file_id
 FROM {staging} AS s
 CROSS JOIN student_alias AS i
-WHERE EXISTS (SELECT 1 FROM ingest_file WHERE feed = '{feed}' AND status = 'waiting')
-  AND s.file_id IN (SELECT file_id FROM ingest_file WHERE feed = '{feed}' AND status = 'waiting')
+WHERE s.file_id IN (SELECT file_id FROM ingest_file WHERE feed = '{feed}' AND status = 'waiting')
   AND i.student_id = s.student_id;
 
 -- name: span

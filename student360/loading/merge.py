@@ -21,7 +21,7 @@ from student360.warehouse.warehouse import Transaction, Warehouse
 
 BIG_LOAD_ROWS = 1_000
 BIG_LOAD_SHARE = 0.05
-MANY_ROWS = 100_000
+EMPTY_AT_ONCE_ROWS = 100_000
 LINEAGE = ("file_id", "line_no", "confirmed_file_id")
 
 
@@ -69,9 +69,10 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
 def _due(tx: Transaction, contract: Contract, script: Script) -> list[LedgerFile]:
     """New files, and those with a waiting row whose student is known by now: the others need not be looked at."""
     files = ledger.files(tx, contract.feed, "staged", "waiting")
-    if not script.is_fact:
+    if not script.is_fact or all(file.status == "staged" for file in files):
         return files
-    came = tx.numbers(fact_merge().statements("whose_student_came", _staging_fragments(script, contract))[0])
+    fragments = {"staging": contract.staging_table, "feed": contract.feed}
+    came = tx.numbers(fact_merge().statements("whose_student_came", fragments)[0])
     return [file for file in files if file.status == "staged" or file.file_id in came]
 
 
@@ -169,7 +170,7 @@ def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
         (contract.feed,),
     )[0]
     leave = f"DELETE FROM {contract.staging_table} WHERE {these}"
-    if not staged["other_files"] and staged["leaving"] >= MANY_ROWS:
+    if not staged["other_files"] and staged["leaving"] >= EMPTY_AT_ONCE_ROWS:
         leave = f"{tx.engine.fragments['empty']} {contract.staging_table}"
     tx.run(fact_merge(), "keep_waiting", {"staging": contract.staging_table, "leave_staging": leave})
 
@@ -260,7 +261,7 @@ def _staging_fragments(script: Script, contract: Contract) -> dict[str, str]:
             f" JOIN {contract.staging_table} AS s ON s.file_id = due.file_id"
             " LEFT JOIN dim_schools AS h ON h.school_id = s.school_id"
         )
-    return {"staging": contract.staging_table, "feed": contract.feed, "schools": schools}
+    return {"staging": contract.staging_table, "schools": schools}
 
 
 def _settle(tx: Transaction, contract: Contract, run_id: str) -> None:

@@ -185,7 +185,7 @@ def _clear_last_batch(tx: Transaction, contract: Contract) -> None:
     if not due:
         return
     if not pending:
-        tx.execute(f"{tx.engine.fragments['empty']} {contract.staging_table}")
+        tx.execute(f"DELETE FROM {contract.staging_table}")
         return
     loaded = tx.numbers(
         f"SELECT DISTINCT s.file_id FROM {contract.staging_table} AS s JOIN ingest_file AS f ON f.file_id = s.file_id"

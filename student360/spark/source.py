@@ -82,8 +82,9 @@ class WarehouseSource(DataSource):
     def schema(self) -> str:
         """Column names and types as the warehouse declares them."""
         columns = scripts()[self.options["table"]].columns
-        wanted = self.options.get("columns") or ",".join(column.name for column in columns)
-        return ", ".join(f"{c.name} {SPARK_TYPES[c.storage]}" for c in columns if c.name in wanted.split(","))
+        named = self.options.get("columns")
+        wanted = named.split(",") if named else [column.name for column in columns]
+        return ", ".join(f"{c.name} {SPARK_TYPES[c.storage]}" for c in columns if c.name in wanted)
 
     def reader(self, schema: StructType) -> WarehouseReader:
         return WarehouseReader(self.options["url"], scripts()[self.options["table"]].name, schema.names)

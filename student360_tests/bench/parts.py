@@ -186,25 +186,16 @@ def history(site: Site, say: Say) -> tuple[Part, House]:
 def flat(site: Site, large: House, say: Say) -> Part:
     """A day's file, on a warehouse with nothing but the roster, on one with everything but attendance (there is as much
     to judge of a student as with the history), and on one with the whole history."""
-    small, years_less = site.house("small"), site.house("years_less", OTHER_FEEDS)
-    days = District(site.students, site.days + ROUNDS).school_days()[site.days :]
-    sides = {
-        name: Measured(name)
-        for name in (
-            "day, roster alone",
-            "day, all but attendance",
-            "day, history",
-            "sent again, history",
-            "100 old rows, history",
-        )
+    houses = {
+        "day, roster alone": site.house("small"),
+        "day, all but attendance": site.house("years_less", OTHER_FEEDS),
+        "day, history": large,
     }
+    days = District(site.students, site.days + ROUNDS).school_days()[site.days :]
+    sides = {name: Measured(name) for name in (*houses, "sent again, history", "100 old rows, history")}
     for number, day in enumerate(days):
         content = daily_file(site.students, day, number)
-        for house, name in (
-            (small, "day, roster alone"),
-            (years_less, "day, all but attendance"),
-            (large, "day, history"),
-        ):
+        for name, house in houses.items():
             house.drop(f"attendance_{day}.csv", content)
             site.ingest(house, sides[name])
         large.drop(f"attendance_{day}_again.csv", content + b"\n")

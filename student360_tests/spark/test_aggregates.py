@@ -38,33 +38,37 @@ def test_every_aggregate_equals_the_same_figures_in_sql(house: House, load: Load
         )
 
 
-@pytest.mark.xdist_group("spark")
-def test_a_big_table_is_read_in_key_ranges_that_cover_it_once(
-    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def small_house(house: House, load: Load) -> House:
     write_district(house.data / "landing", District(students=30, days=30, mess=False))
     load()
+    return house
+
+
+def rows_by_range(house: House, table: str, columns: list[str]) -> list[int]:
+    reader = WarehouseReader(house.warehouse.url, table, columns)
+    return [sum(batch.num_rows for batch in reader.read(part)) for part in reader.partitions()]
+
+
+@pytest.mark.xdist_group("spark")
+def test_a_big_table_is_read_in_key_ranges_that_cover_it_once(
+    small_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("student360.spark.source.ROWS_PER_PARTITION", 100)
-    reader = WarehouseReader(house.warehouse.url, "fact_attendance", ["date_key", "school_key"])
-    ranges = reader.partitions()
-    assert len(ranges) > 3
-    rows = [sum(batch.num_rows for batch in reader.read(part)) for part in ranges]
-    assert sum(rows) == house.warehouse.row_count("fact_attendance")
+    rows = rows_by_range(small_house, "fact_attendance", ["date_key", "school_key"])
+    assert len(rows) > 3
+    assert sum(rows) == small_house.warehouse.row_count("fact_attendance")
     assert max(rows) < sum(rows)
 
 
 @pytest.mark.xdist_group("spark")
 def test_a_table_that_is_not_worth_counting_is_read_whole_too(
-    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+    small_house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_district(house.data / "landing", District(students=30, days=30, mess=False))
-    load()
     monkeypatch.setattr("student360.spark.source.ROWS_PER_PARTITION", 10)
-    reader = WarehouseReader(house.warehouse.url, "student_attendance_month", ["month_key", "days_recorded"])
-    ranges = reader.partitions()
-    assert len(ranges) > 3
-    rows = sum(batch.num_rows for part in ranges for batch in reader.read(part))
-    assert rows == house.warehouse.row_count("student_attendance_month")
+    rows = rows_by_range(small_house, "student_attendance_month", ["month_key", "days_recorded"])
+    assert len(rows) > 3
+    assert sum(rows) == small_house.warehouse.row_count("student_attendance_month")
 
 
 @pytest.mark.fault("F41")
