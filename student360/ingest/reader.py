@@ -165,7 +165,7 @@ class StrictCsv:
                 chosen &= np.isin(numbers, wanted)
             for row in np.flatnonzero(chosen):
                 yield int(numbers[row]), self._cells_of(block[starts[row] : ends[row]])
-            line_no += block.count(b"\n")
+            line_no += _line_feeds(block)
 
     def _correction_in(self, cells: list[str]) -> str | None:
         place = self.header.correction
@@ -203,7 +203,7 @@ class StrictCsv:
                 raise BadFile("encoding")
             if b"\0\0\0\0" in block:
                 raise BadFile("nul_bytes")
-            line_no += block.count(b"\n")
+            line_no += _line_feeds(block)
             if block:
                 yield block
             if not raw:
@@ -276,7 +276,7 @@ class StrictCsv:
         rejects += repeated
         reject_frame = pd.DataFrame(rejects, columns=list(REJECT_COLUMNS)) if rejects else no_rejects()
         chunk = Chunk(cells_frame, reject_frame, len(cut.lines) + len(cut.odd), cut.blank)
-        return chunk, block.count(b"\n"), surplus
+        return chunk, _line_feeds(block), surplus
 
     def _cut_by_lines(self, block: bytes) -> "Cut | None":
         """A block in which every row is a line and every quote is where it belongs; None for any other."""
@@ -292,7 +292,7 @@ class StrictCsv:
             return "skip"
 
         table = self._arrow_table(block, refuse)
-        lines = block.count(b"\n")
+        lines = _line_feeds(block)
         if table.num_rows + len(refused) != lines:
             return None
         if not refused:
@@ -362,6 +362,11 @@ class StrictCsv:
             (int(line), "(row)", "repeated_header", "", None) for line in cells.loc[repeated, "line_no"]
         ]
         return cells[~repeated].reset_index(drop=True), rejects
+
+
+def _line_feeds(block: bytes) -> int:
+    """How many lines end in a block: numpy counts a frequent byte two to four times as fast as bytes.count."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == NEWLINE))
 
 
 def _structure(block: bytes) -> tuple[np.ndarray, np.ndarray]:
