@@ -27,6 +27,7 @@ class Settings:
         STUDENT360_WAREHOUSE_SCHEMA names the schema that is ours (student360 by default); it travels in this URL.
     settle_seconds: how long a file must stay unchanged before it is taken, if no rename was seen.
     batch_files, batch_bytes: the most that one run takes.
+    large_file_bytes: a file of facts from this size on is staged in a Parquet file (loading/large_files.py).
     rule_set: the risk rules that apply, by their name in data/reference/risk_rules.csv.
     language: the language of reasons, by its name in data/reference/risk_texts.csv.
     day_rule: how periods become a day: share (of periods missed), half (half missed is a day missed) or any.
@@ -44,6 +45,7 @@ class Settings:
     settle_seconds: float
     batch_files: int
     batch_bytes: int
+    large_file_bytes: int
     rule_set: str
     language: str
     day_rule: str
@@ -63,6 +65,10 @@ class Settings:
     @property
     def work(self) -> Path:
         return self.data_dir / "work"
+
+    @property
+    def staged(self) -> Path:
+        return self.data_dir / "staged"
 
     @property
     def processed(self) -> Path:
@@ -104,6 +110,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         settle_seconds=number("SETTLE_SECONDS", 2.0),
         batch_files=int(number("BATCH_FILES", 200)),
         batch_bytes=int(number("BATCH_MEGABYTES", 500) * 2**20),
+        large_file_bytes=int(number("LARGE_FILE_MEGABYTES", 32) * 2**20),
         rule_set=text("RULE_SET", "default"),
         language=text("LANGUAGE", "en"),
         day_rule=one_of("DAY_RULE", "share", "half", "any"),

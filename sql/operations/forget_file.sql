@@ -4,6 +4,8 @@
 UPDATE row_reject SET resent_file_id = NULL, resent_line_no = NULL
 WHERE resent_file_id IN (SELECT file_id FROM again);
 
+DELETE FROM staged_file WHERE file_id IN (SELECT file_id FROM again);
+
 DELETE FROM row_reject WHERE file_id IN (SELECT file_id FROM again);
 
 UPDATE ingest_file SET

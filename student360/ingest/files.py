@@ -240,8 +240,14 @@ def make_private(folder: Path) -> None:
             missing.chmod(0o700)
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def make_durable(path: Path) -> None:
+    """A file that was written stays after a loss of power, under its name."""
+    for written in (path, path.parent):
+        _sync(written)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -13,6 +13,7 @@ from student360.contracts import Contract, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import now
 from student360.loading.identity import merge_id_changes
+from student360.loading.large_files import add_facts, into_staging_table
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
@@ -94,16 +95,26 @@ def _is_big(tx: Transaction, script: Script, changed: Changed) -> bool:
 def _merge_facts(
     tx: Transaction, script: Script, contract: Contract, settings: Settings, due: list[LedgerFile]
 ) -> None:
-    """Files that only add are merged together; each that is the whole truth of something after them, on its own."""
+    """Files that only add are merged together; each that is the whole truth of something after them, on its own.
+
+    A large file comes first, the newest of several; one that may meet facts is merged as if it were small.
+    """
     fragments = fact_fragments(script) | _staging_fragments(script, contract)
     adding = [file for file in due if file.load_mode is LoadMode.DELTA or file.status == "waiting"]
     whole = [file for file in due if file not in adding]
+    for file in sorted((file for file in adding if file.parquet_name), key=LedgerFile.age, reverse=True):
+        fragments["near"] = _make_due(tx, script, [file])
+        if _may_meet(tx, fragments):
+            into_staging_table(tx, contract, file, settings)
+        else:
+            add_facts(tx, script, contract, file, fragments, settings)
+            _note_what_was_merged(tx, script)
+            _drop(tx, "merged")
+            adding.remove(file)
     for files in ([adding] if adding else []) + [[file] for file in sorted(whole, key=LedgerFile.age)]:
-        tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id for file in files]}))
-        tx.refresh_statistics("due")
-        fragments["near"] = _near(tx, script)
+        fragments["near"] = _make_due(tx, script, files)
         tx.run(fact_merge(), "waiting", fragments)
-        if tx.count(fact_merge().statements("may_meet", fragments)[0]):
+        if _may_meet(tx, fragments):
             tx.run(fact_merge(), "incoming", fragments)
             passing(CrashPoint.MID_LOAD)
             tx.run(fact_merge(), "upsert", fragments)
@@ -113,11 +124,22 @@ def _merge_facts(
             tx.run(fact_merge(), "add", fragments)
         passing(CrashPoint.MID_LOAD)
         _note_what_was_merged(tx, script)
-        tx.run(scripts()["data_extent"], "after_merge")
         if files[0].load_mode is not LoadMode.DELTA and files[0].status == "staged":
             _sweep_unless_suspicious(tx, fact_merge(), fragments, files[0], settings)
         _keep_only_waiting_rows(tx, contract)
         _drop(tx, "merged", "waiting")
+
+
+def _make_due(tx: Transaction, script: Script, files: list[LedgerFile]) -> str:
+    """Name the files that are merged next in the table `due`. Returns which facts they may be about."""
+    tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id for file in files]}))
+    tx.refresh_statistics("due")
+    return _near(tx, script)
+
+
+def _may_meet(tx: Transaction, fragments: Mapping[str, str]) -> bool:
+    """Whether facts are there that the rows of the files in `due` may be about, or were withdrawn by newer files."""
+    return bool(tx.count(fact_merge().statements("may_meet", fragments)[0]))
 
 
 def _near(tx: Transaction, script: Script) -> str:
@@ -150,6 +172,7 @@ def _note_what_was_merged(tx: Transaction, script: Script) -> None:
     tx.run(scripts()["touched_student"], "after_merge")
     if script.is_fact:
         tx.run(scripts()["touched_student_month"], "after_merge")
+        tx.run(scripts()["data_extent"], "after_merge")
 
 
 def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:

@@ -31,6 +31,7 @@ from student360.ingest.files import (
 )
 from student360.ingest.headers import recognise
 from student360.ingest.reader import first_line
+from student360.loading.large_files import remove_what_is_merged
 from student360.loading.to_correct import write_to_correct
 from student360.settings import Settings
 from student360.warehouse import ledger
@@ -204,6 +205,7 @@ def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
     with warehouse.reading() as tx:
         unarchived = {claim: drop for claim, drop in ledger.drops(tx, only_unarchived=True).items() if drop.is_final}
         wrong = {drop.file_id: ledger.refused_rows(tx, drop.file_id) for drop in unarchived.values()}
+    remove_what_is_merged(warehouse, settings)
     if not unarchived:
         return
     with naming_no_file():

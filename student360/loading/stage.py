@@ -5,7 +5,7 @@ is cleaned (`ingest/`), how rows get into their fact table (`merge.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from student360.ingest.problems import CELL_REASONS, BadFile, warning
 from student360.ingest.reader import BLOCK_BYTES, Chunk, StrictCsv
 from student360.ingest.repeats import Repeats
 from student360.ingest.staging import Staged, one_ahead, stage_chunk
+from student360.loading.large_files import ParquetRows, examples, is_large, receive_again_what_is_missing
 from student360.loading.receive import naming_no_file
 from student360.memory import give_back
 from student360.settings import Settings
@@ -112,6 +113,7 @@ class ClaimedFiles:
     def __iter__(self) -> Iterator[pd.DataFrame]:
         """Staging rows, chunk by chunk; rejects and counts are written in the same transaction on the way."""
         with self.warehouse.transaction() as tx:
+            receive_again_what_is_missing(tx, self.contract, self.settings)
             _clear_last_batch(tx, self.contract)
             files = ledger.files(tx, self.contract.feed, "received")
             for file in files:
@@ -121,22 +123,18 @@ class ClaimedFiles:
 
     def _rows_of(self, tx: Transaction, file: LedgerFile) -> Iterator[pd.DataFrame]:
         progress = Progress()
-        fact = scripts()[self.contract.loads]
-        day = fact.day_column if fact.is_fact else ""
         try:
-            with closing(Repeats(self.contract, self.settings.data_dir)) as repeats:
-                for rows in self._typed_rows(tx, file, progress):
-                    repeats.add(rows)
-                    if day in rows:
-                        progress.spans(rows[day])
-                    yield rows
-                lines = repeats.contradicting_lines()
-            if progress.read >= MANY_ROWS:
-                give_back()
-            progress.rejected += _reject_conflicts(tx, file, self.contract, lines)
+            with _as_a_fault_of_ours():
+                path = _place(self.settings, file)
+                _rename_content(tx, file, path)
+            if is_large(file, path, self.contract, self.settings):
+                yield from self._rows_of_large(tx, file, path, progress)
+            else:
+                yield from self._rows_of_small(tx, file, path, progress)
             _guard_rejects(progress, self.settings)
         except BadFile as problem:
-            tx.execute(f"DELETE FROM {self.contract.staging_table} WHERE file_id = ?", (file.file_id,))
+            for table in (self.contract.staging_table, "staged_file"):
+                tx.execute(f"DELETE FROM {table} WHERE file_id = ?", (file.file_id,))
             if problem.reason_code != "too_many_rejects":
                 progress.read = 0
                 tx.execute("DELETE FROM row_reject WHERE file_id = ?", (file.file_id,))
@@ -162,18 +160,61 @@ class ClaimedFiles:
             tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id]}))
             tx.run(scripts()["row_reject"], "note_resent", {"staging": self.contract.staging_table})
 
-    def _typed_rows(self, tx: Transaction, file: LedgerFile, progress: Progress) -> Iterator[pd.DataFrame]:
-        """The rows of a file. A fault in our own code stops this file, not the others, and quotes no value."""
-        try:
-            with naming_no_file():
-                path = _place(self.settings, file)
-                _rename_content(tx, file, path)
-                orders = DateOrders(self.contract, self.settings, path)
-                with open_regular(path) as stream:
-                    reader = StrictCsv(stream, self.contract)
-                    yield from _typed_chunks(tx, file, reader, self.contract, orders, progress)
-        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as fault:
-            raise BadFile("our_fault", f"({type(fault).__name__})") from None
+    def _rows_of_small(
+        self, tx: Transaction, file: LedgerFile, path: Path, progress: Progress
+    ) -> Iterator[pd.DataFrame]:
+        """All rows, for the staging table."""
+        with closing(Repeats(self.contract, self.settings.data_dir)) as repeats:
+            yield from self._typed_rows(tx, file, path, progress, repeats)
+            lines = repeats.contradicting_lines()
+        progress.rejected += _reject_conflicts(tx, file, self.contract, lines)
+
+    def _rows_of_large(
+        self, tx: Transaction, file: LedgerFile, path: Path, progress: Progress
+    ) -> Iterator[pd.DataFrame]:
+        """All rows go into a Parquet file; into the staging table those that contradict each other, until they are
+        refused, and then examples. A file of corrections goes there as a whole: its rows are looked up there."""
+        with closing(Repeats(self.contract, self.settings.data_dir)) as repeats, _as_a_fault_of_ours():
+            kept = ParquetRows(self.contract, self.settings)
+            kept.write(self._typed_rows(tx, file, path, progress, repeats))
+            lines = repeats.contradicting_lines()
+        if progress.corrects:
+            yield from kept.frames()
+        elif len(lines):
+            yield from kept.frames(lines)
+        progress.rejected += _reject_conflicts(tx, file, self.contract, lines)
+        if not progress.corrects:
+            tx.execute(f"DELETE FROM {self.contract.staging_table} WHERE file_id = ?", (file.file_id,))
+            yield from examples(tx, self.contract, file, kept)
+            kept.name_in_ledger(tx, file)
+
+    def _typed_rows(
+        self, tx: Transaction, file: LedgerFile, path: Path, progress: Progress, repeats: Repeats
+    ) -> Iterator[pd.DataFrame]:
+        """The rows of a file, counted and noted in `progress` and `repeats`."""
+        fact = scripts()[self.contract.loads]
+        day = fact.day_column if fact.is_fact else ""
+        with _as_a_fault_of_ours():
+            orders = DateOrders(self.contract, self.settings, path)
+            with open_regular(path) as stream:
+                reader = StrictCsv(stream, self.contract)
+                for rows in _typed_chunks(tx, file, reader, self.contract, orders, progress):
+                    repeats.add(rows)
+                    if day in rows:
+                        progress.spans(rows[day])
+                    yield rows
+        if progress.read >= MANY_ROWS:
+            give_back()
+
+
+@contextmanager
+def _as_a_fault_of_ours() -> Iterator[None]:
+    """A fault in our own code stops this file, not the others, and quotes no value."""
+    try:
+        with naming_no_file():
+            yield
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as fault:
+        raise BadFile("our_fault", f"({type(fault).__name__})") from None
 
 
 def _clear_last_batch(tx: Transaction, contract: Contract) -> None:

@@ -37,7 +37,10 @@ class Arrival:
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """A content in the ledger, with the drop that brought it first."""
+    """A content in the ledger, with the drop that brought it first.
+
+    parquet_name: where the rows of a large file are staged (loading/large_files.py).
+    """
 
     file_id: int
     sha256: str
@@ -49,6 +52,7 @@ class LedgerFile:
     effective_date_key: int
     load_mode: LoadMode
     archived_path: str | None
+    parquet_name: str | None
 
     def age(self) -> tuple[int, int]:
         """Sorts files from the oldest truth to the newest."""
@@ -163,8 +167,9 @@ def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:
     marks = ", ".join("?" for _ in statuses)
     rows = tx.query(
         "SELECT f.file_id, f.sha256, f.feed, f.first_name, f.received_at, f.status, d.claim_id,"
-        " f.effective_date_key, f.load_mode, d.archived_path"
+        " f.effective_date_key, f.load_mode, d.archived_path, s.parquet_name"
         " FROM ingest_file AS f JOIN file_drop AS d ON d.file_id = f.file_id AND d.outcome = 'first'"
+        " LEFT JOIN staged_file AS s ON s.file_id = f.file_id"
         f" WHERE f.feed = ? AND f.status IN ({marks}) ORDER BY f.file_id",
         (feed, *statuses),
     )

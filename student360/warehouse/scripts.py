@@ -268,6 +268,11 @@ def fact_merge() -> Script:
     return _file("merge", "fact")
 
 
+def large_file_merge() -> Script:
+    """The same for the rows of one large file, by DuckDB."""
+    return _file("merge", "large_file")
+
+
 def merged_rows() -> Script:
     """What a merge did, counted."""
     return _file("merge", "merged")

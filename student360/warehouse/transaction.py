@@ -149,9 +149,9 @@ class Transaction:
             cursor.adbc_ingest(table, arrow, mode="append")
         return len(rows)
 
-    def create_temporary(self, table: str, rows: pd.DataFrame) -> None:
+    def create_temporary(self, table: str, rows: pd.DataFrame | pa.RecordBatchReader) -> None:
         """A table that only this transaction's connection sees, filled with the rows."""
-        arrow = pa.Table.from_pandas(rows, preserve_index=False)
+        arrow = pa.Table.from_pandas(rows, preserve_index=False) if isinstance(rows, pd.DataFrame) else rows
         self.execute(f"DROP TABLE IF EXISTS {table}")
         with self.cursor() as cursor:
             cursor.adbc_ingest(table, arrow, mode="create", temporary=True)

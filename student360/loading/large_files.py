@@ -1,0 +1,253 @@
+"""Large files of facts: their typed rows are staged in a Parquet file, and DuckDB makes rows of the fact table of them.
+
+Belongs here: that Parquet file, and the way from it into the database. Does not belong here: what a row of facts is
+(the section `resolve` of its SQL file, the same text that the database runs), which files are merged when (`merge.py`).
+
+Rows that go through the staging table are written as text, read, sorted and counted by the database. Of 5 million rows
+of attendance on SQLite that is 20 s of a load; this way it is 9.
+"""
+
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from student360.contracts import Contract, Kind, LoadMode
+from student360.crash_points import CrashPoint, passing
+from student360.ingest.files import make_durable, make_private
+from student360.ingest.staging import one_ahead
+from student360.settings import Settings
+from student360.warehouse.errors import WarehouseError
+from student360.warehouse.ledger import LedgerFile
+from student360.warehouse.scripts import LINEAGE, Script, large_file_merge, operation, scripts
+from student360.warehouse.transaction import TRAVELLING_TYPES, Transaction
+from student360.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import duckdb
+
+ROWS_AT_ONCE = 250_000
+LIMITS: dict[str, str | int] = {"memory_limit": "250MB", "threads": 2, "preserve_insertion_order": False}
+TYPES = {
+    "text": pa.dictionary(pa.int32(), pa.string()),
+    "integer": pa.int64(),
+    "bigint": pa.int64(),
+    "real": pa.float64(),
+    "date": pa.date32(),
+}
+NAMING_KINDS = (Kind.CODE, Kind.LABEL, Kind.IDENTIFIER)
+
+
+def is_large(file: LedgerFile, path: Path, contract: Contract, settings: Settings) -> bool:
+    """Whether the rows of a file are staged as Parquet: a large file of facts that withdraws none of others."""
+    is_fact = scripts()[contract.loads].is_fact
+    return is_fact and file.load_mode is LoadMode.DELTA and path.stat().st_size >= settings.large_file_bytes
+
+
+class StagedRowsMissing(Exception):
+    """The Parquet file of a staged file is gone: staging makes it anew from the file itself."""
+
+
+class ParquetRows:
+    """The typed rows of one file in a Parquet file of their own, private to its owner.
+
+    Nothing counts on it before the ledger names it; one that is not named is removed (`remove_what_is_merged`).
+    """
+
+    def __init__(self, contract: Contract, settings: Settings) -> None:
+        make_private(settings.staged)
+        self.path = settings.staged / f"{contract.feed}-{uuid.uuid4().hex}.parquet"
+        columns = (*contract.staging_columns, *LINEAGE)
+        self._schema = pa.schema([pa.field(c.name, TYPES[c.storage], nullable=c.nullable) for c in columns])
+
+    def write(self, chunks: Iterator[pd.DataFrame]) -> None:
+        """Write all rows, durably. Raises ValueError for a gap in a column that may have none."""
+        self.path.touch(mode=0o600)
+        with pq.ParquetWriter(self.path, self._schema) as writer:
+            for rows in chunks:
+                writer.write_table(pa.Table.from_pandas(rows, self._schema, preserve_index=False))
+        make_durable(self.path)
+
+    def frames(self, lines: np.ndarray | None = None) -> Iterator[pd.DataFrame]:
+        """All rows in chunks, or those of some lines."""
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE):
+                chosen = batch if lines is None else batch.filter(pa.array(np.isin(batch["line_no"], lines)))
+                if len(chosen):
+                    yield _frame(chosen)
+
+    def name_in_ledger(self, tx: Transaction, file: LedgerFile) -> None:
+        """From the commit on, these are the staged rows of the file."""
+        tx.execute("INSERT INTO staged_file (file_id, parquet_name) VALUES (?, ?)", (file.file_id, self.path.name))
+
+
+def examples(tx: Transaction, contract: Contract, file: LedgerFile, rows: ParquetRows) -> Iterator[pd.DataFrame]:
+    """Rows of a file in which each of its codes, labels and schools occurs.
+
+    They stand for the file in the staging table: the dimensions find there what is new to them.
+    """
+    naming = [c.name for c in contract.columns if c.kind in NAMING_KINDS and c.name != "student_id"]
+    labels = [f"{c.name}_label" for c in contract.columns if c.kind is Kind.LABEL]
+    first_lines = " UNION ".join(
+        f"SELECT MIN(line_no) FROM {contract.staging_table} GROUP BY {name}" for name in (*naming, *labels)
+    )
+    with _duckdb(tx, contract, file, rows.path) as queries:
+        for batch in queries.batches("examples", {"first_lines": first_lines or "NULL"}):
+            yield _frame(batch)
+
+
+def add_facts(
+    tx: Transaction,
+    script: Script,
+    contract: Contract,
+    file: LedgerFile,
+    fragments: dict[str, str],
+    settings: Settings,
+) -> None:
+    """Add the rows of a staged large file to a fact table that has none which they can meet.
+
+    Rows without a known student go into the staging table. Leaves `merged` as the section `add` of fact.sql does.
+    """
+    loaded = waiting = 0
+    with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name), script) as queries:
+        for batch in queries.batches("waiting"):
+            if not waiting:
+                _leave_staging(tx, contract, file)
+            waiting += tx.append(contract.staging_table, pa.Table.from_batches([batch]))
+        for batch in one_ahead(_each_key_once(queries.batches("facts", fragments), script.primary_key)):
+            loaded += tx.append(script.name, pa.Table.from_batches([batch]))
+            passing(CrashPoint.MID_LOAD)
+        with queries.reader("merged", fragments) as merged:
+            tx.create_temporary("merged", merged)
+    tx.execute(
+        "INSERT INTO merged (file_id, feed, loaded, updated, unchanged)"
+        f" SELECT file_id, feed, {loaded:d}, 0, rows_read - rows_rejected - {waiting + loaded:d}"
+        " FROM ingest_file WHERE file_id = ?",
+        (file.file_id,),
+    )
+    _no_longer_aside(tx, file)
+
+
+def into_staging_table(tx: Transaction, contract: Contract, file: LedgerFile, settings: Settings) -> None:
+    """Put the rows of a staged large file into the staging table, as if the file were small."""
+    _leave_staging(tx, contract, file)
+    with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name)) as queries:
+        for batch in queries.batches("rows"):
+            tx.append(contract.staging_table, pa.Table.from_batches([batch]))
+    _no_longer_aside(tx, file)
+
+
+def receive_again_what_is_missing(tx: Transaction, contract: Contract, settings: Settings) -> None:
+    """A staged file whose Parquet file is gone, as after a restore of the database alone, is staged again."""
+    kept = tx.query(
+        "SELECT s.file_id, s.parquet_name FROM staged_file AS s JOIN ingest_file AS f ON f.file_id = s.file_id"
+        " WHERE f.feed = ?",
+        (contract.feed,),
+    )
+    gone = [row["file_id"] for row in kept if not (settings.staged / row["parquet_name"]).is_file()]
+    if gone:
+        tx.create_temporary("again", pd.DataFrame({"file_id": gone}))
+        tx.execute(f"DELETE FROM {contract.staging_table} WHERE file_id IN (SELECT file_id FROM again)")
+        tx.run(operation("forget_file"), "any")
+
+
+def remove_what_is_merged(warehouse: Warehouse, settings: Settings) -> None:
+    """Remove the Parquet files that the ledger does not name, and what a process that died left in their folder.
+
+    In a writing transaction: no other process is staging then.
+    """
+    if not settings.staged.is_dir() or not any(settings.staged.iterdir()):
+        return
+    with warehouse.transaction() as tx:
+        named = {row["parquet_name"] for row in tx.query("SELECT parquet_name FROM staged_file")}
+        for path in settings.staged.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in named:
+                path.unlink()
+
+
+def _frame(batch: pa.RecordBatch) -> pd.DataFrame:
+    return batch.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, date_as_object=False)
+
+
+def _leave_staging(tx: Transaction, contract: Contract, file: LedgerFile) -> None:
+    tx.execute(f"DELETE FROM {contract.staging_table} WHERE file_id = ?", (file.file_id,))
+
+
+def _no_longer_aside(tx: Transaction, file: LedgerFile) -> None:
+    tx.execute("DELETE FROM staged_file WHERE file_id = ?", (file.file_id,))
+
+
+def _each_key_once(batches: Iterator[pa.RecordBatch], key: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """The first row of each key, of rows in the order of the key."""
+    last: list[Any] = []
+    for batch in batches:
+        columns = [batch.column(name) for name in key]
+        is_first = np.zeros(len(batch), bool)
+        is_first[0] = [column[0].as_py() for column in columns] != last
+        for column in columns:
+            is_first[1:] |= pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy(False)
+        last = [column[-1].as_py() for column in columns]
+        yield batch if is_first.all() else batch.filter(pa.array(is_first))
+
+
+class _Queries:
+    """The sections of sql/merge/large_file.sql, run by DuckDB on the rows of one file."""
+
+    def __init__(self, connection: "duckdb.DuckDBPyConnection", fragments: Mapping[str, str]) -> None:
+        self._connection = connection
+        self._fragments = fragments
+
+    def reader(self, section: str, fragments: Mapping[str, str]) -> pa.RecordBatchReader:
+        """What a section gives, batch by batch."""
+        (query,) = large_file_merge().statements(section, {**fragments, **self._fragments})
+        return self._connection.sql(query).to_arrow_reader(ROWS_AT_ONCE)
+
+    def batches(self, section: str, fragments: Mapping[str, str] = MappingProxyType({})) -> Iterator[pa.RecordBatch]:
+        """The same; none of them is empty."""
+        with self.reader(section, fragments) as reader:
+            yield from (batch for batch in reader if len(batch))
+
+
+@contextmanager
+def _duckdb(
+    tx: Transaction, contract: Contract, file: LedgerFile, parquet: Path, script: Script | None = None
+) -> Iterator[_Queries]:
+    """DuckDB with the rows of a file, without those that contradict each other, as the feed's staging table; for a
+    fact table, with the tables that its rows refer to. What does not fit its memory lies beside the file meanwhile."""
+    import duckdb
+
+    if not parquet.is_file():
+        raise StagedRowsMissing(f"The rows of a staged file are gone: materialize {contract.staging_table} again.")
+    referred = {"student_alias", *script.mentions(frozenset(scripts()), "resolve")} if script else set()
+    conflicts = "row_reject WHERE reason_code = 'conflicting_duplicate' AND file_id ="
+    with TemporaryDirectory(dir=parquet.parent) as folder:
+        try:
+            with duckdb.connect(config=LIMITS | {"temp_directory": folder}) as connection:
+                connection.read_parquet(str(parquet)).create_view("parquet_row")
+                connection.register("due", pa.table({"file_id": [file.file_id]}))
+                connection.register("conflict", _table(tx, f"{conflicts} {file.file_id:d}", ["line_no"]))
+                for name in referred - {contract.staging_table}:
+                    connection.register(name, _table(tx, name))
+                fragments = {"staging": contract.staging_table, "feed": contract.feed}
+                connection.execute(large_file_merge().statements("staged", fragments)[0])
+                yield _Queries(connection, fragments)
+        except duckdb.Error as error:
+            raise WarehouseError(f"DuckDB, which merges large files: {type(error).__name__}") from None
+
+
+def _table(tx: Transaction, source: str, only: list[str] | None = None) -> pa.Table:
+    name = source.split(maxsplit=1)[0]
+    columns = {c.name: TRAVELLING_TYPES[c.storage] for c in scripts()[name].columns if only is None or c.name in only}
+    return pa.Table.from_batches(tx.arrow_batches(source, only), pa.schema(list(columns.items())))
