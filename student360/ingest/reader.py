@@ -14,6 +14,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -25,8 +26,10 @@ from pyarrow import csv as arrow_csv
 from student360.contracts import Contract
 from student360.ingest.headers import match_header, normalised, sniff_delimiter
 from student360.ingest.problems import BadFile
+from student360.ingest.threads import in_order
 
 BLOCK_BYTES = 8 * 2**20
+PARSED_AT_ONCE = 2
 MAX_LINE_BYTES = 2**20
 MAX_COLUMNS = 1_000
 MAGIC_NUMBERS = (b"PK\x03\x04", b"%PDF", b"\x1f\x8b", b"MZ", b"\x7fELF", b"\xd0\xcf\x11\xe0", b"\x89PNG")
@@ -34,8 +37,7 @@ csv.field_size_limit(2 * (BLOCK_BYTES + MAX_LINE_BYTES))  # the reader's own lim
 QUOTE, NEWLINE = 0x22, 0x0A
 OTHER, CORRECTION_OF, WHAT_IS_WRONG = "other:", "correction_of", "what_is_wrong"
 Reject = tuple[int, str, str, str, str | None]
-AT_A_BOUNDARY = np.zeros(256, bool)
-AT_A_BOUNDARY[[QUOTE, NEWLINE]] = True
+PAST_THE_BOM = 0  # the state of an utf-8-sig decoder that has seen the first bytes
 
 
 @dataclass
@@ -127,45 +129,49 @@ class StrictCsv:
         self.ends_with_newline = True
 
     def __iter__(self) -> Iterator[Chunk]:
+        surplus_rows = rows = 0
+        with closing(in_order(self._parse, self._numbered_blocks(), PARSED_AT_ONCE)) as parsed:
+            for chunk, surplus in parsed:
+                surplus_rows += surplus
+                rows += chunk.rows_read
+                yield chunk
+        if rows and surplus_rows == rows:
+            raise BadFile("column_count")
+
+    def _numbered_blocks(self) -> Iterator[tuple[bytes, int]]:
+        """Blocks of rows after the header, which is read on the way, each with the number of its first line."""
         self._stream.seek(0)
         line_no = 1
         header_read = False
-        surplus_rows = rows = 0
         for block in self._row_blocks():
             if not header_read:
                 block, line_no = self._read_header(block, line_no)
                 header_read = True
             if block:
-                chunk, lines, surplus = self._parse(block, line_no)
-                line_no += lines
-                surplus_rows += surplus
-                rows += chunk.rows_read
-                yield chunk
+                yield block, line_no
+                line_no += _line_feeds(block)
         if not header_read:
             raise BadFile("empty_file")
-        if rows and surplus_rows == rows:
-            raise BadFile("column_count")
 
     def rows_as_they_came(self, lines: Collection[int] | None) -> Iterator[tuple[int, list[str]]]:
         """The header (as line 0) and then the rows that begin on the given lines, or all: their cells, untouched."""
-        self._stream.seek(0)
-        line_no, header_read = 1, False
-        wanted = None if lines is None else np.fromiter(lines, dtype=np.int64)
-        for block in self._row_blocks():
-            if not header_read:
-                block, line_no = self._read_header(block, line_no)
-                header_read = True
-                yield 0, self.header.cells
-            if not block:
-                continue
-            starts, ends, _, first_lines = _rows(block, self.header.delimiter)
+        wanted = None if lines is None else np.sort(np.fromiter(lines, dtype=np.int64))
+
+        def chosen(numbered_block: tuple[bytes, int]) -> list[tuple[int, list[str]]]:
+            block, line_no = numbered_block
+            starts, ends, first_lines = _row_bounds(block, self.header.delimiter)
             numbers = line_no + first_lines
-            chosen = ~_blank_rows(block, starts, ends)
-            if wanted is not None:
-                chosen &= np.isin(numbers, wanted)
-            for row in np.flatnonzero(chosen):
-                yield int(numbers[row]), self._cells_of(block[starts[row] : ends[row]])
-            line_no += _line_feeds(block)
+            rows = np.arange(len(numbers)) if wanted is None else _found_in(numbers, wanted)
+            rows = rows[~_blank_rows(block, starts[rows], ends[rows])]
+            return [(int(numbers[row]), self._cells_of(block[starts[row] : ends[row]])) for row in rows]
+
+        header_told = False
+        with closing(in_order(chosen, self._numbered_blocks(), PARSED_AT_ONCE)) as parts:
+            for rows in parts:
+                if not header_told:
+                    yield 0, self.header.cells
+                    header_told = True
+                yield from rows
 
     def _correction_in(self, cells: list[str]) -> str | None:
         place = self.header.correction
@@ -189,11 +195,10 @@ class StrictCsv:
         while True:
             raw = self._stream.read(self._block_bytes)
             try:
-                text = decoder.decode(raw, final=not raw)
+                block = held_return + _recoded(raw, decoder, utf16)
             except UnicodeDecodeError as error:
                 line = line_no + error.object[: error.start].count(b"\n")
                 raise BadFile("encoding", f"First seen in line {line}.") from None
-            block = held_return + text.encode()
             held_return = b""
             if raw and block.endswith(b"\r"):
                 block, held_return = block[:-1], b"\r"
@@ -250,8 +255,9 @@ class StrictCsv:
 
     # rows --------------------------------------------------------------------------------------------------
 
-    def _parse(self, block: bytes, line_no: int) -> tuple[Chunk, int, int]:
-        """The rows of a block. Also returns its number of lines and of rows with too many filled cells."""
+    def _parse(self, numbered_block: tuple[bytes, int]) -> tuple[Chunk, int]:
+        """The rows of a block whose first line has a number. Also returns how many have too many filled cells."""
+        block, line_no = numbered_block
         cut = self._cut_by_lines(block) or self._cut_by_rows(block)
         rejects = []
         rescued: list[list[str]] = []
@@ -276,14 +282,15 @@ class StrictCsv:
         rejects += repeated
         reject_frame = pd.DataFrame(rejects, columns=list(REJECT_COLUMNS)) if rejects else no_rejects()
         chunk = Chunk(cells_frame, reject_frame, len(cut.lines) + len(cut.odd), cut.blank)
-        return chunk, _line_feeds(block), surplus
+        return chunk, surplus
 
     def _cut_by_lines(self, block: bytes) -> "Cut | None":
         """A block in which every row is a line and every quote is where it belongs; None for any other."""
-        if self.header.width == 1 or block.startswith(b"\n") or b"\n\n" in block:
-            return None
         data = np.frombuffer(block, np.uint8)
-        if not _quotes_are_regular(data, ord(self.header.delimiter)):
+        line_ends = _places(data, NEWLINE)
+        if self.header.width == 1 or line_ends[0] == 0 or (np.diff(line_ends) == 1).any():
+            return None
+        if not _quotes_are_regular(data, _places(data, QUOTE), ord(self.header.delimiter)):
             return None
         refused: list[int] = []
 
@@ -292,13 +299,12 @@ class StrictCsv:
             return "skip"
 
         table = self._arrow_table(block, refuse)
-        lines = _line_feeds(block)
+        lines = len(line_ends)
         if table.num_rows + len(refused) != lines:
             return None
         if not refused:
             return Cut(self._frame(table), np.arange(lines), [], 0)
-        ends = np.flatnonzero(data == NEWLINE) + 1
-        rows = [(line, block[ends[line - 1] if line else 0 : ends[line]]) for line in refused]
+        rows = [(line, block[line_ends[line - 1] + 1 if line else 0 : line_ends[line] + 1]) for line in refused]
         odd = [(line, row) for line, row in rows if row.strip()]
         return Cut(self._frame(table), np.delete(np.arange(lines), refused), odd, len(rows) - len(odd))
 
@@ -369,48 +375,59 @@ def _line_feeds(block: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(block, np.uint8) == NEWLINE))
 
 
-def _structure(block: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of a block, and for each whether it lies inside quotes (empty where there are no quotes)."""
-    data = np.frombuffer(block, np.uint8)
-    quotes = np.flatnonzero(data == QUOTE)
-    if not len(quotes):
-        return data, np.zeros(0, bool)
-    marks = np.zeros(len(data), np.int8)
-    marks[quotes] = 1
-    inside = (np.cumsum(marks, dtype=np.int32) & 1).astype(bool)
-    return data, inside
+def _recoded(raw: bytes, decoder: codecs.IncrementalDecoder, is_utf16: bool) -> bytes:
+    """The next bytes of a file as UTF-8. What is UTF-8 is decoded to see that it is, and needs no encoding again."""
+    held, state = decoder.getstate()
+    text = decoder.decode(raw, final=not raw)
+    if is_utf16 or state != PAST_THE_BOM:
+        return text.encode()
+    incomplete, _ = decoder.getstate()
+    return (held + raw).removesuffix(incomplete)
 
 
-def _quotes_are_regular(data: np.ndarray, delimiter: int) -> bool:
-    """Whether every quote opens a cell, closes a cell or is doubled inside one."""
-    quotes = np.flatnonzero(data == QUOTE)
-    opening, closing = quotes[0::2], quotes[1::2]
-    if len(opening) != len(closing):
+def _places(data: np.ndarray, byte: int) -> np.ndarray:
+    return np.flatnonzero(data == byte)
+
+
+def _outside(places: np.ndarray, quotes: np.ndarray) -> np.ndarray:
+    """Those places of a block that do not lie inside quotes, given where its quotes are."""
+    return places[np.searchsorted(quotes, places) % 2 == 0] if len(quotes) else places
+
+
+def _quotes_are_regular(data: np.ndarray, quotes: np.ndarray, delimiter: int) -> bool:
+    """Whether every quote of a block of rows opens a cell, closes a cell or is doubled inside one."""
+    if len(quotes) % 2:
         return False
-    boundary = AT_A_BOUNDARY.copy()
-    boundary[delimiter] = True
-    before, after = opening[opening > 0] - 1, closing[closing < len(data) - 1] + 1
-    return bool(boundary[data[before]].all() and boundary[data[after]].all())
+    beside = quotes.copy()
+    beside[0::2] -= 1  # before the first byte stands what ends the block: a line feed
+    beside[1::2] += 1
+    neighbours = data[beside]
+    return bool(((neighbours == delimiter) | (neighbours == NEWLINE) | (neighbours == QUOTE)).all())
+
+
+def _row_bounds(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Start, end (past the line feed) and first line (from 0) of each row of a block."""
+    data = np.frombuffer(block, np.uint8)
+    quotes = _places(data, QUOTE)
+    if not _quotes_are_regular(data, quotes, ord(delimiter)):
+        starts, ends, _, lines = _rows_one_by_one(block, delimiter)
+        return starts, ends, lines
+    line_ends = _places(data, NEWLINE)
+    ends = _outside(line_ends, quotes) + 1
+    starts = np.concatenate(([0], ends[:-1]))
+    return starts, ends, np.searchsorted(line_ends, starts)
 
 
 def _rows(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Start, end (past the line feed), number of cells and first line (from 0) of each row of a block."""
-    data, inside = _structure(block)
-    separator = ord(delimiter)
-    if len(inside) and not _quotes_are_regular(data, separator):
+    data = np.frombuffer(block, np.uint8)
+    quotes = _places(data, QUOTE)
+    if not _quotes_are_regular(data, quotes, ord(delimiter)):
         return _rows_one_by_one(block, delimiter)
-    newlines = data == NEWLINE
-    separators = data == separator
-    if len(inside):
-        row_ends = np.flatnonzero(newlines & ~inside) + 1
-        separators &= ~inside
-    else:
-        row_ends = np.flatnonzero(newlines) + 1
-    starts = np.concatenate(([0], row_ends[:-1]))
-    separator_positions = np.flatnonzero(separators)
-    widths = np.searchsorted(separator_positions, row_ends) - np.searchsorted(separator_positions, starts) + 1
-    lines = np.searchsorted(np.flatnonzero(newlines), starts) if len(inside) else np.arange(len(starts))
-    return starts, row_ends, widths, lines
+    starts, ends, lines = _row_bounds(block, delimiter)
+    separators = _outside(_places(data, ord(delimiter)), quotes)
+    before = np.searchsorted(separators, np.concatenate((starts, ends[-1:])))
+    return starts, ends, np.diff(before) + 1, lines
 
 
 def _rows_one_by_one(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -434,20 +451,19 @@ def _rows_one_by_one(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarr
 def _last_row_end(held: bytes) -> int:
     """Where the last complete row of some bytes ends; 0 if none does."""
     last = held.rfind(b"\n")
-    if held.count(b'"', 0, max(last, 0)) % 2 == 0:
+    data = np.frombuffer(held, np.uint8)
+    if np.count_nonzero(data[: max(last, 0)] == QUOTE) % 2 == 0:
         return last + 1
-    data, inside = _structure(held)
-    newlines = data == NEWLINE
-    if len(inside) and not _lone_quotes_only(held):
-        newlines &= ~inside
-    ends = np.flatnonzero(newlines)
+    ends = _places(data, NEWLINE)
+    if not _lone_quotes_only(held):
+        ends = _outside(ends, _places(data, QUOTE))
     return int(ends[-1]) + 1 if len(ends) else 0
 
 
 def _lone_quotes_only(held: bytes) -> bool:
     """Whether no quote opens a cell, so that quotes are plain text."""
     data = np.frombuffer(held, np.uint8)
-    quotes = np.flatnonzero(data == QUOTE)
+    quotes = _places(data, QUOTE)
     before = np.where(quotes > 0, data[np.maximum(quotes - 1, 0)], NEWLINE)
     return not np.isin(before, (NEWLINE, *map(ord, ",;\t|"))).any()
 
@@ -458,6 +474,13 @@ def _blank_rows(block: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarra
     for row in np.flatnonzero(~blank & (np.frombuffer(block, np.uint8)[starts] <= 0x20)):
         blank[row] = not block[starts[row] : ends[row]].strip()
     return blank
+
+
+def _found_in(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where in ascending numbers some of the wanted ones stand."""
+    places = np.searchsorted(numbers, wanted)
+    there = places < len(numbers)
+    return places[there][numbers[places[there]] == wanted[there]]
 
 
 def _runs(starts: np.ndarray, ends: np.ndarray) -> Iterator[tuple[int, int]]:

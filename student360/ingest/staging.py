@@ -4,10 +4,7 @@ Belongs here: the pure step from a `Chunk` to staging rows. Does not belong here
 """
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +16,6 @@ from student360.ingest.clean import Reading, clean_values, label_key
 from student360.ingest.problems import CELL_REASONS
 from student360.ingest.reader import CORRECTION_OF, OTHER, REJECT_COLUMNS, Chunk
 
-Item = TypeVar("Item")
 PANDAS_DTYPE = {"text": "string", "integer": "Int64", "bigint": "Int64", "real": "float64", "date": "datetime64[ns]"}
 SHOWN_NUL = "\N{SYMBOL FOR NULL}"  # PostgreSQL holds no NUL in a text
 FORMULA_GUARD = r"^'(?=[=+\-@\t\r])"
@@ -87,8 +83,8 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
         rows = rows.astype({column.name: PANDAS_DTYPE[column.storage] for column in contract.derived})
     rows = rows[list(contract.value_columns)]
     rows["line_no"] = cells.loc[~bad_rows, "line_no"].to_numpy()
-    rows[CORRECTION_OF] = _corrections(cells)[~bad_rows].to_numpy()
-    rows["rescued"] = _rescued(cells)[~bad_rows].to_numpy()
+    rows[CORRECTION_OF] = _corrections(cells)[~bad_rows].array
+    rows["rescued"] = _rescued(cells)[~bad_rows].array
     rejects = (
         pd.concat([frame for frame in bad_cells if len(frame)], ignore_index=True)
         if any(map(len, bad_cells))
@@ -96,39 +92,29 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
     )
     rejects["reason"] = rejects["reason_code"].map(CELL_REASONS)
     rejects["value"] = rejects["value"].astype("object").str.replace("\0", SHOWN_NUL)
-    about = cells[["line_no"]].assign(
-        student_id=typed["student_id"].astype("object") if "student_id" in typed else None
+    refused = cells["line_no"].isin(rejects["line_no"])
+    about = cells.loc[refused, ["line_no"]].assign(
+        student_id=typed["student_id"][refused].astype("object") if "student_id" in typed else None
     )
-    rejects = rejects.merge(about[about["line_no"].isin(rejects["line_no"])], on="line_no", how="left")
+    rejects = rejects.merge(about, on="line_no", how="left")
     return Staged(rows, rejects, odd)
-
-
-def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each made in a thread while the one before is used: one is parsed while another is stored."""
-    end = object()
-    with ThreadPoolExecutor(max_workers=1) as worker:
-        coming = worker.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = worker.submit(next, items, end)
-            yield cast(Item, item)
 
 
 def _corrections(cells: pd.DataFrame) -> pd.Series:
     """Which refused row each row corrects; None where none."""
     if CORRECTION_OF not in cells:
-        return pd.Series(None, index=cells.index, dtype="object")
+        return _no_texts(len(cells))
     return cells[CORRECTION_OF].astype("object").str.strip().replace("", None)
 
 
 def _rescued(cells: pd.DataFrame) -> pd.Series:
     """The cells of unknown columns as one JSON text per row; None where there are none."""
     others = [str(name) for name in cells.columns if str(name).startswith(OTHER)]
-    rescued = pd.Series(None, index=cells.index, dtype="object")
     if not others:
-        return rescued
+        return _no_texts(len(cells))
     members = [_json_members(cells[name], name.removeprefix(OTHER)) for name in others]
     joined = pc.binary_join_element_wise(*members, ", ", null_handling="skip").to_pandas().set_axis(cells.index)
-    return rescued.where(joined == "", "{" + joined + "}")
+    return ("{" + joined + "}").mask(joined == "", None)
 
 
 def _json_members(cells: pd.Series, name: str) -> pa.Array:
@@ -140,8 +126,16 @@ def _json_members(cells: pd.Series, name: str) -> pa.Array:
     return pa.array(distinct, pa.string()).take(pa.array(cells.cat.codes.to_numpy()))
 
 
+def _no_texts(length: int) -> pd.Series:
+    """As many missing texts, a byte each."""
+    return _spread(pd.Series(["", None], dtype="object"), np.ones(length, np.int8))
+
+
 def _absent(column: Column, length: int) -> dict[str, pd.Series]:
-    empty = pd.Series(None, index=range(length), dtype=PANDAS_DTYPE[column.storage])
+    if column.storage == "text":
+        empty = _no_texts(length)
+    else:
+        empty = pd.Series(None, index=range(length), dtype=PANDAS_DTYPE[column.storage])
     if column.kind is Kind.LABEL:
         return {column.name: empty, f"{column.name}_label": empty}
     return {column.stored_as: empty}

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from student360.contracts import Contract, Kind, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import make_durable, make_private
-from student360.ingest.staging import one_ahead
+from student360.ingest.threads import one_ahead
 from student360.settings import Settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.ledger import LedgerFile
@@ -37,7 +37,11 @@ if TYPE_CHECKING:
     import duckdb
 
 ROWS_AT_ONCE = 250_000
-LIMITS: dict[str, str | int] = {"memory_limit": "250MB", "threads": 2, "preserve_insertion_order": False}
+LIMITS: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "250MB",
+    "threads": 2,
+    "preserve_insertion_order": False,
+}
 TYPES = {
     "text": pa.dictionary(pa.int32(), pa.string()),
     "integer": pa.int64(),
@@ -52,6 +56,11 @@ def is_large(file: LedgerFile, path: Path, contract: Contract, settings: Setting
     """Whether the rows of a file are staged as Parquet: a large file of facts that withdraws none of others."""
     is_fact = scripts()[contract.loads].is_fact
     return is_fact and file.load_mode is LoadMode.DELTA and path.stat().st_size >= settings.large_file_bytes
+
+
+def has_staged_rows(settings: Settings) -> bool:
+    """Whether there is any Parquet file; cheap."""
+    return settings.staged.is_dir() and any(settings.staged.iterdir())
 
 
 class StagedRowsMissing(Exception):
@@ -73,7 +82,8 @@ class ParquetRows:
     def write(self, chunks: Iterator[pd.DataFrame]) -> None:
         """Write all rows, durably. Raises ValueError for a gap in a column that may have none."""
         self.path.touch(mode=0o600)
-        with pq.ParquetWriter(self.path, self._schema) as writer:
+        texts = [field.name for field in self._schema if pa.types.is_dictionary(field.type)]
+        with pq.ParquetWriter(self.path, self._schema, use_dictionary=texts) as writer:
             for rows in chunks:
                 writer.write_table(pa.Table.from_pandas(rows, self._schema, preserve_index=False))
         make_durable(self.path)
@@ -117,14 +127,17 @@ def add_facts(
     """Add the rows of a staged large file to a fact table that has none which they can meet.
 
     Rows without a known student go into the staging table. Leaves `merged` as the section `add` of fact.sql does.
+    Raises WarehouseError where a row refers to one that does not exist.
     """
     loaded = waiting = 0
+    referred = {column: _table(tx, *_parent(parent)).column(0) for column, parent in script.references}
     with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name), script) as queries:
         for batch in queries.batches("waiting"):
             if not waiting:
                 _leave_staging(tx, contract, file)
             waiting += tx.append(contract.staging_table, pa.Table.from_batches([batch]))
         for batch in one_ahead(_each_key_once(queries.batches("facts", fragments), script.primary_key)):
+            _check_references(batch, referred, script)
             loaded += tx.append(script.name, pa.Table.from_batches([batch]))
             passing(CrashPoint.MID_LOAD)
         with queries.reader("merged", fragments) as merged:
@@ -166,7 +179,7 @@ def remove_what_is_merged(warehouse: Warehouse, settings: Settings) -> None:
 
     In a writing transaction: no other process is staging then.
     """
-    if not settings.staged.is_dir() or not any(settings.staged.iterdir()):
+    if not has_staged_rows(settings):
         return
     with warehouse.transaction() as tx:
         named = {row["parquet_name"] for row in tx.query("SELECT parquet_name FROM staged_file")}
@@ -175,6 +188,18 @@ def remove_what_is_merged(warehouse: Warehouse, settings: Settings) -> None:
                 shutil.rmtree(path)
             elif path.name not in named:
                 path.unlink()
+
+
+def _parent(reference: str) -> tuple[str, list[str]]:
+    """Table and column of a reference like `dim_dates (date_key)`."""
+    table, _, column = reference.rstrip(")").partition(" (")
+    return table, [column]
+
+
+def _check_references(batch: pa.RecordBatch, referred: Mapping[str, pa.ChunkedArray], script: Script) -> None:
+    for column, keys in referred.items():
+        if not pc.all(pc.is_in(batch[column].drop_null(), keys)).as_py():
+            raise WarehouseError(f"{script.name}: a row's {column} refers to a row that does not exist")
 
 
 def _frame(batch: pa.RecordBatch) -> pd.DataFrame:

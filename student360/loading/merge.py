@@ -5,7 +5,7 @@ rows that a snapshot or window no longer holds. Does not belong here: the statem
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from student360.contracts import Contract, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import now
 from student360.loading.identity import merge_id_changes
-from student360.loading.large_files import add_facts, into_staging_table
+from student360.loading.large_files import add_facts, has_staged_rows, into_staging_table
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
@@ -34,6 +34,10 @@ class Changed:
     rows_changed: int = 0
     rows_withdrawn: int = 0
 
+    def __add__(self, other: "Changed") -> "Changed":
+        both = zip(astuple(self), astuple(other), strict=True)
+        return Changed(*(one + another for one, another in both))
+
 
 def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> Changed:
     """Merge all staged and waiting rows of a feed. Returns what that changed.
@@ -42,10 +46,11 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
     say so. A waiting row stays in staging and is merged when its student arrives.
     """
     script = scripts()[contract.loads]
+    large = _merge_large_files(warehouse, script, contract, settings, run_id)
     with warehouse.transaction() as tx:
         due = _due(tx, contract, script)
         if not due:
-            return Changed()
+            return large
         before = _counted(tx, due)
         if script.is_fact:
             _merge_facts(tx, script, contract, settings, due)
@@ -56,14 +61,47 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
             tx.run(script, "waiting")
             _keep_only_waiting_rows(tx, contract)
             _drop(tx, "incoming", "merged", "waiting")
-        passing(CrashPoint.BEFORE_LEDGER)
-        _settle(tx, contract, run_id)
-        after = _counted(tx, due)
-        changed = Changed(**{name: after[name] - before[name] for name in after})
-        if changed.rows_added:
-            tx.enforce_references(script)
-        if _is_big(tx, script, changed):
-            tx.refresh_statistics(script.name)
+        return large + _settled(tx, script, due, before, run_id)
+
+
+def _merge_large_files(
+    warehouse: Warehouse, script: Script, contract: Contract, settings: Settings, run_id: str
+) -> Changed:
+    """Add the rows of large files to the facts, the newest first, in a transaction of their own: their references are
+    checked all together, not by the database row by row. One that may meet facts is left to be merged like any other.
+    """
+    if not script.is_fact or not has_staged_rows(settings):
+        return Changed()
+    fragments = fact_fragments(script)
+    with warehouse.transaction(references_by_row=False) as tx:
+        large = [file for file in ledger.files(tx, contract.feed, "staged") if file.parquet_name]
+        if not large:
+            return Changed()
+        before = _counted(tx, large)
+        for file in sorted(large, key=LedgerFile.age, reverse=True):
+            fragments["near"] = _make_due(tx, script, [file])
+            if _may_meet(tx, fragments):
+                into_staging_table(tx, contract, file, settings)
+                large.remove(file)
+            else:
+                add_facts(tx, script, contract, file, fragments, settings)
+                _note_what_was_merged(tx, script)
+                _drop(tx, "merged")
+        return _settled(tx, script, large, before, run_id)
+
+
+def _settled(tx: Transaction, script: Script, files: list[LedgerFile], before: dict[str, int], run_id: str) -> Changed:
+    """Write the outcome of files that were merged, and what follows from it. Returns it too."""
+    if not files:
+        return Changed()
+    passing(CrashPoint.BEFORE_LEDGER)
+    _write_outcomes(tx, files, run_id)
+    after = _counted(tx, files)
+    changed = Changed(**{name: after[name] - before[name] for name in after})
+    if changed.rows_added:
+        tx.enforce_references(script)
+    if _is_big(tx, script, changed):
+        tx.refresh_statistics(script.name)
     return changed
 
 
@@ -95,22 +133,10 @@ def _is_big(tx: Transaction, script: Script, changed: Changed) -> bool:
 def _merge_facts(
     tx: Transaction, script: Script, contract: Contract, settings: Settings, due: list[LedgerFile]
 ) -> None:
-    """Files that only add are merged together; each that is the whole truth of something after them, on its own.
-
-    A large file comes first, the newest of several; one that may meet facts is merged as if it were small.
-    """
+    """Files that only add are merged together; each that is the whole truth of something after them, on its own."""
     fragments = fact_fragments(script) | _staging_fragments(script, contract)
     adding = [file for file in due if file.load_mode is LoadMode.DELTA or file.status == "waiting"]
     whole = [file for file in due if file not in adding]
-    for file in sorted((file for file in adding if file.parquet_name), key=LedgerFile.age, reverse=True):
-        fragments["near"] = _make_due(tx, script, [file])
-        if _may_meet(tx, fragments):
-            into_staging_table(tx, contract, file, settings)
-        else:
-            add_facts(tx, script, contract, file, fragments, settings)
-            _note_what_was_merged(tx, script)
-            _drop(tx, "merged")
-            adding.remove(file)
     for files in ([adding] if adding else []) + [[file] for file in sorted(whole, key=LedgerFile.age)]:
         fragments["near"] = _make_due(tx, script, files)
         tx.run(fact_merge(), "waiting", fragments)
@@ -287,12 +313,13 @@ def _staging_fragments(script: Script, contract: Contract) -> dict[str, str]:
     return {"staging": contract.staging_table, "schools": schools}
 
 
-def _settle(tx: Transaction, contract: Contract, run_id: str) -> None:
+def _write_outcomes(tx: Transaction, files: list[LedgerFile], run_id: str) -> None:
     """Write the outcome of each file whose rows found their place or begin to wait; leave the others alone."""
     waiting = "rows_read - rows_loaded - rows_updated - rows_unchanged - rows_rejected"
     tx.execute(
         f"UPDATE ingest_file SET rows_waiting = {waiting},"
         f" status = CASE WHEN {waiting} = 0 THEN 'loaded' ELSE 'waiting' END, run_id = ?, committed_at = ?"
-        f" WHERE feed = ? AND (status = 'staged' OR (status = 'waiting' AND rows_waiting <> {waiting}))",
-        (run_id, now().isoformat(), contract.feed),
+        f" WHERE file_id IN ({', '.join(str(file.file_id) for file in files)})"
+        f" AND (status = 'staged' OR (status = 'waiting' AND rows_waiting <> {waiting}))",
+        (run_id, now().isoformat()),
     )

@@ -21,7 +21,8 @@ from student360.ingest.files import content_hash, now, open_regular
 from student360.ingest.problems import CELL_REASONS, BadFile, warning
 from student360.ingest.reader import BLOCK_BYTES, Chunk, StrictCsv
 from student360.ingest.repeats import Repeats
-from student360.ingest.staging import Staged, one_ahead, stage_chunk
+from student360.ingest.staging import Staged, stage_chunk
+from student360.ingest.threads import one_ahead
 from student360.loading.large_files import ParquetRows, examples, is_large, receive_again_what_is_missing
 from student360.loading.receive import naming_no_file
 from student360.memory import give_back

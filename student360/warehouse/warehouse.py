@@ -55,14 +55,17 @@ class Warehouse(ConfigurableResource):
         return engine_for(self.url)
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """A writing transaction: committed at the end of the block, rolled back by any exception."""
+    def transaction(self, *, references_by_row: bool = True) -> Iterator[Transaction]:
+        """A writing transaction: committed at the end of the block, rolled back by any exception.
+
+        references_by_row: whether the database checks each row's references as it comes; else whoever writes does.
+        """
         current = _joinable().get(self.url)
         if current is not None:
             yield current
             return
         self.prepare()
-        with open_writing(self.engine) as transaction:
+        with open_writing(self.engine, references_by_row) as transaction:
             _joinable()[self.url] = transaction
             try:
                 yield transaction
