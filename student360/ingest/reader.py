@@ -398,11 +398,8 @@ def _quotes_are_regular(data: np.ndarray, quotes: np.ndarray, delimiter: int) ->
     """Whether every quote of a block of rows opens a cell, closes a cell or is doubled inside one."""
     if len(quotes) % 2:
         return False
-    beside = quotes.copy()
-    beside[0::2] -= 1  # before the first byte stands what ends the block: a line feed
-    beside[1::2] += 1
-    neighbours = data[beside]
-    return bool(((neighbours == delimiter) | (neighbours == NEWLINE) | (neighbours == QUOTE)).all())
+    before, after = data[quotes[0::2] - 1], data[quotes[1::2] + 1]  # before the first byte: the last one, a line feed
+    return all(((at == delimiter) | (at == NEWLINE) | (at == QUOTE)).all() for at in (before, after))
 
 
 def _row_bounds(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ def in_order(function: Callable[[Item], Result], items: Iterator[Item], at_once:
         coming: deque[Future[Result]] = deque()
         for item in items:
             coming.append(workers.submit(function, item))
-            if len(coming) > at_once:
+            if len(coming) == at_once:
                 yield coming.popleft().result()
         while coming:
             yield coming.popleft().result()

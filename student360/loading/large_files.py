@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 250_000
 LIMITS: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "250MB",
+    "memory_limit": "150MB",
     "threads": 2,
     "preserve_insertion_order": False,
 }

@@ -25,7 +25,7 @@ from student360.ingest.staging import Staged, stage_chunk
 from student360.ingest.threads import one_ahead
 from student360.loading.large_files import ParquetRows, examples, is_large, receive_again_what_is_missing
 from student360.loading.receive import naming_no_file
-from student360.memory import give_back
+from student360.memory import give_back, share_reserves
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
@@ -175,6 +175,7 @@ class ClaimedFiles:
     ) -> Iterator[pd.DataFrame]:
         """All rows go into a Parquet file; into the staging table those that contradict each other, until they are
         refused, and then examples. A file of corrections goes there as a whole: its rows are looked up there."""
+        share_reserves()
         with closing(Repeats(self.contract, self.settings.data_dir)) as repeats, _as_a_fault_of_ours():
             kept = ParquetRows(self.contract, self.settings)
             kept.write(self._typed_rows(tx, file, path, progress, repeats))

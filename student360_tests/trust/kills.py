@@ -37,6 +37,7 @@ SETTINGS = {
     "STUDENT360_LOAD_MODE_HOMEWORK": "window",
     "STUDENT360_MAX_WITHDRAW_PERCENT": "100",
     "STUDENT360_MAX_REJECT_PERCENT": "60",
+    "STUDENT360_LARGE_FILE_MEGABYTES": "0.0003",  # some files are larger, some smaller
 }
 HEADERS = {
     "students": "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact",
