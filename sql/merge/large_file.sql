@@ -20,6 +20,7 @@ SELECT {r_columns}, r.file_id, r.line_no, r.file_id AS confirmed_file_id
 FROM (
     {resolve}
 ) AS r
+WHERE {days}
 ORDER BY {key}, r.line_no DESC;
 
 -- name: merged

@@ -12,13 +12,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each made in a thread while the one before is used: one is parsed while another is stored."""
+def ahead(items: Iterator[Item], how_many: int = 1) -> Iterator[Item]:
+    """The same items, some of them made in a thread while those before are used: one is parsed, another stored."""
     end = object()
     with ThreadPoolExecutor(max_workers=1) as worker:
-        coming = worker.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = worker.submit(next, items, end)
+        coming = deque(worker.submit(next, items, end) for _ in range(how_many))
+        while (item := coming.popleft().result()) is not end:
+            coming.append(worker.submit(next, items, end))
             yield cast(Item, item)
 
 

@@ -11,6 +11,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -25,7 +26,7 @@ import pyarrow.parquet as pq
 from student360.contracts import Contract, Kind, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import make_durable, make_private
-from student360.ingest.threads import one_ahead
+from student360.ingest.threads import ahead
 from student360.settings import Settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.ledger import LedgerFile
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     import duckdb
 
 ROWS_AT_ONCE = 250_000
+BATCHES_AHEAD = 4
+ROWS_SORTED_AT_ONCE = BATCHES_AHEAD * ROWS_AT_ONCE
 LIMITS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "150MB",
     "threads": 2,
@@ -78,12 +81,16 @@ class ParquetRows:
         self.path = settings.staged / f"{contract.feed}-{uuid.uuid4().hex}.parquet"
         columns = (*contract.staging_columns, *LINEAGE)
         self._schema = pa.schema([pa.field(c.name, TYPES[c.storage], nullable=c.nullable) for c in columns])
+        self._encoding = {
+            "compression": "lz4",
+            "use_dictionary": [c.name for c in columns if c.name != "line_no"],
+            "column_encoding": {"line_no": "DELTA_BINARY_PACKED"},
+        }
 
     def write(self, chunks: Iterator[pd.DataFrame]) -> None:
         """Write all rows, durably. Raises ValueError for a gap in a column that may have none."""
         self.path.touch(mode=0o600)
-        texts = [field.name for field in self._schema if pa.types.is_dictionary(field.type)]
-        with pq.ParquetWriter(self.path, self._schema, use_dictionary=texts) as writer:
+        with pq.ParquetWriter(self.path, self._schema, **self._encoding) as writer:
             for rows in chunks:
                 writer.write_table(pa.Table.from_pandas(rows, self._schema, preserve_index=False))
         make_durable(self.path)
@@ -136,7 +143,9 @@ def add_facts(
             if not waiting:
                 _leave_staging(tx, contract, file)
             waiting += tx.append(contract.staging_table, pa.Table.from_batches([batch]))
-        for batch in one_ahead(_each_key_once(queries.batches("facts", fragments), script.primary_key)):
+        days = _few_days_at_once(settings.staged / str(file.parquet_name), script)
+        in_order_of_key = chain.from_iterable(queries.batches("facts", {**fragments, "days": some}) for some in days)
+        for batch in ahead(_each_key_once(in_order_of_key, script.primary_key), BATCHES_AHEAD):
             _check_references(batch, referred, script)
             loaded += tx.append(script.name, pa.Table.from_batches([batch]))
             passing(CrashPoint.MID_LOAD)
@@ -188,6 +197,29 @@ def remove_what_is_merged(warehouse: Warehouse, settings: Settings) -> None:
                 shutil.rmtree(path)
             elif path.name not in named:
                 path.unlink()
+
+
+def _few_days_at_once(parquet: Path, script: Script) -> list[str]:
+    """Conditions that part the rows r of a file by day, in order: some days are sorted while those before are stored.
+
+    Where the key begins with the day, and as far as the file's own order allows.
+    """
+    told = pq.read_metadata(parquet)
+    day = script.day_column
+    names = told.schema.to_arrow_schema().names
+    if script.primary_key[0] != day or day not in names:
+        return ["1 = 1"]
+    groups = [told.row_group(number) for number in range(told.num_row_groups)]
+    days = [(group.column(names.index(day)).statistics, group.num_rows) for group in groups]
+    cuts, rows = [], 0
+    for last_day, more in sorted((known.max, rows_of) for known, rows_of in days if known and known.has_min_max):
+        rows += more
+        if rows >= ROWS_SORTED_AT_ONCE:
+            cuts.append(last_day)
+            rows = 0
+    cuts = sorted(set(cuts))
+    between = [f"r.{day} > {first:d} AND r.{day} <= {last:d}" for first, last in pairwise([0, *cuts])]
+    return [*between, f"r.{day} > {cuts[-1] if cuts else 0:d} OR r.{day} IS NULL"]
 
 
 def _parent(reference: str) -> tuple[str, list[str]]:

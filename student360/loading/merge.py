@@ -22,7 +22,6 @@ from student360.warehouse.warehouse import Transaction, Warehouse
 
 BIG_LOAD_ROWS = 1_000
 BIG_LOAD_SHARE = 0.05
-EMPTY_AT_ONCE_ROWS = 100_000
 LINEAGE = ("file_id", "line_no", "confirmed_file_id")
 
 
@@ -205,8 +204,6 @@ def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
     """Rows of a file with waiting rows leave staging once they are merged: only the waiting ones are due again.
 
     The files are named one by one: a query in a DELETE makes SQLite remember each row first, 24 bytes of memory a row.
-    Many rows leave at once where all of the table are among them: 5 million rows that are only marked as deleted are
-    read by every query of PostgreSQL until they are vacuumed.
     """
     files = tx.numbers("SELECT DISTINCT file_id FROM waiting")
     if not files:
@@ -219,8 +216,8 @@ def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
         (contract.feed,),
     )[0]
     leave = f"DELETE FROM {contract.staging_table} WHERE {these}"
-    if not staged["other_files"] and staged["leaving"] >= EMPTY_AT_ONCE_ROWS:
-        leave = f"{tx.engine.fragments['empty']} {contract.staging_table}"
+    if not staged["other_files"]:
+        leave = tx.emptying(contract.staging_table, staged["leaving"])
     tx.run(fact_merge(), "keep_waiting", {"staging": contract.staging_table, "leave_staging": leave})
 
 

@@ -27,6 +27,7 @@ TRAVELLING_TYPES = {
     "real": pa.float64(),
     "date": pa.string(),
 }
+EMPTY_AT_ONCE_ROWS = 100_000
 log = logging.getLogger(__name__)
 
 
@@ -149,6 +150,14 @@ class Transaction:
         with self.cursor() as cursor:
             cursor.adbc_ingest(table, arrow, mode="append")
         return len(rows)
+
+    def emptying(self, table: str, rows: int) -> str:
+        """The statement that removes all rows of a table that has about so many.
+
+        Many leave at once: 5 million that are only marked as deleted are read by every query of PostgreSQL until they
+        are vacuumed. To remove few that way would wait for every reader.
+        """
+        return f"{self.engine.fragments['empty'] if rows >= EMPTY_AT_ONCE_ROWS else 'DELETE FROM'} {table}"
 
     def create_temporary(self, table: str, rows: pd.DataFrame | pa.RecordBatchReader) -> None:
         """A table that only this transaction's connection sees, filled with the rows."""

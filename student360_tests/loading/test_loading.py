@@ -236,6 +236,20 @@ def test_scores_without_day_or_name_are_told_apart_by_their_order(house: House, 
     assert ledger(house)["performance_2026-01-09_fixed.csv"] == (3, 0, 1, 2, 0, 0)
 
 
+@pytest.mark.parametrize("staged_as", ["rows", "parquet"])
+def test_a_date_late_in_a_file_that_disproves_the_order_of_its_dates_counts_for_all_of_it(
+    house: House, load: Load, monkeypatch: pytest.MonkeyPatch, staged_as: str
+) -> None:
+    if staged_as == "parquet":
+        monkeypatch.setenv("STUDENT360_LARGE_FILE_MEGABYTES", "0")
+    many_blocks = "".join(f"S1,2025-{i // 28 % 12 + 1:02}-{i % 28 + 1:02},{i},Present\n" for i in range(400_000))
+    rows = f"S1,13/04/2026,,Present\nS1,03/04/2026,,Present\n{many_blocks}S1,04/14/2026,,Present\n"
+    load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-05-01.csv": f"Student_ID,Date,Period,Status\n{rows}"})
+    assert ledger(house)["attendance_2026-05-01.csv"] == (400_003, 400_002, 0, 0, 1, 0)
+    refused = house.warehouse.frame("SELECT line_no, reason_code FROM row_reject")
+    assert refused.to_dict("records") == [{"line_no": 3, "reason_code": "date_ambiguous"}]
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_order_of_arrival_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, new_house: NewHouse, engine: str, seed: int
