@@ -46,15 +46,16 @@ def archive_before_commit() -> None:
 
 def ledger_in_a_second_transaction() -> None:
     """M2: rows are committed first, their outcome in the ledger later."""
-    settle, merge_feed = merge_module._settle, merge_module.merge_feed
+    write_outcomes, merge_feed = merge_module._write_outcomes, merge_module.merge_feed
 
     def late(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> Changed:
-        merge_module._settle = lambda *_: None
+        merge_module._write_outcomes = lambda *_: None
         merged = merge_feed(warehouse, contract, settings, run_id)
-        merge_module._settle = settle
+        merge_module._write_outcomes = write_outcomes
         passing(CrashPoint.BEFORE_LEDGER)
         with warehouse.transaction() as tx:
-            settle(tx, contract, run_id)
+            if files := ledger.files(tx, contract.feed, "staged", "waiting"):
+                write_outcomes(tx, files, run_id)
         return merged
 
     pipeline_module.merge_feed = late
