@@ -27,6 +27,7 @@ from student360.contracts import Contract, Kind, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import make_durable, make_private
 from student360.ingest.threads import ahead
+from student360.memory import give_back
 from student360.settings import Settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.ledger import LedgerFile
@@ -37,9 +38,9 @@ from student360.warehouse.warehouse import Warehouse
 if TYPE_CHECKING:
     import duckdb
 
-ROWS_AT_ONCE = 250_000
-BATCHES_AHEAD = 4
-ROWS_SORTED_AT_ONCE = BATCHES_AHEAD * ROWS_AT_ONCE
+ROWS_AT_ONCE = 100_000
+ROWS_SORTED_AT_ONCE = 1_000_000
+BATCHES_AHEAD = 8
 LIMITS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "150MB",
     "threads": 2,
@@ -149,7 +150,7 @@ def add_facts(
         days = _few_days_at_once(settings.staged / str(file.parquet_name), script)
         in_order_of_key = chain.from_iterable(queries.batches("facts", {**fragments, "days": some}) for some in days)
         each_once = _each_key_once(_with_references(in_order_of_key, referred, script), script.primary_key)
-        with closing(ahead(each_once, BATCHES_AHEAD)) as batches:
+        with closing(ahead(each_once, BATCHES_AHEAD if len(days) > 1 else 1)) as batches:
             for batch, repeats in batches:
                 loaded += tx.append(script.name, pa.Table.from_batches([batch]))
                 repeated += repeats
@@ -161,6 +162,7 @@ def add_facts(
         f" VALUES ({file.file_id:d}, '{contract.feed}', {loaded:d}, 0, {repeated:d})"
     )
     _no_longer_aside(tx, file)
+    give_back()
 
 
 def into_staging_table(tx: Transaction, contract: Contract, file: LedgerFile, settings: Settings) -> None:
