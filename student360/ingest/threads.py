@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(items: Iterator[Item], how_many: int = 1) -> Iterator[Item]:
+def ahead(items: Iterator[Item], how_many: int = 1) -> Generator[Item]:
     """The same items, some of them made in a thread while those before are used: one is parsed, another stored."""
     end = object()
     with ThreadPoolExecutor(max_workers=1) as worker:

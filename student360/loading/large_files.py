@@ -10,7 +10,7 @@ of attendance on SQLite that is 20 s of a load; this way it is 9.
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import chain, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from student360.contracts import Contract, Kind, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import make_durable, make_private
 from student360.ingest.threads import ahead
+from student360.memory import give_back
 from student360.settings import Settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.ledger import LedgerFile
@@ -37,9 +38,9 @@ from student360.warehouse.warehouse import Warehouse
 if TYPE_CHECKING:
     import duckdb
 
-ROWS_AT_ONCE = 250_000
-BATCHES_AHEAD = 4
-ROWS_SORTED_AT_ONCE = BATCHES_AHEAD * ROWS_AT_ONCE
+ROWS_AT_ONCE = 100_000
+ROWS_SORTED_AT_ONCE = 1_000_000
+BATCHES_AHEAD = 8
 LIMITS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "150MB",
     "threads": 2,
@@ -136,28 +137,32 @@ def add_facts(
     Rows without a known student go into the staging table. Leaves `merged` as the section `add` of fact.sql does.
     Raises WarehouseError where a row refers to one that does not exist.
     """
-    loaded = waiting = 0
+    loaded = repeated = 0
+    is_any_waiting = False
     referred = {column: _table(tx, *_parent(parent)).column(0) for column, parent in script.references}
     with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name), script) as queries:
         for batch in queries.batches("waiting"):
-            if not waiting:
+            if not is_any_waiting:
                 _leave_staging(tx, contract, file)
-            waiting += tx.append(contract.staging_table, pa.Table.from_batches([batch]))
+            is_any_waiting = True
+            tx.append(contract.staging_table, pa.Table.from_batches([batch]))
+        queries.leave_room()
         days = _few_days_at_once(settings.staged / str(file.parquet_name), script)
         in_order_of_key = chain.from_iterable(queries.batches("facts", {**fragments, "days": some}) for some in days)
-        for batch in ahead(_each_key_once(in_order_of_key, script.primary_key), BATCHES_AHEAD):
-            _check_references(batch, referred, script)
-            loaded += tx.append(script.name, pa.Table.from_batches([batch]))
-            passing(CrashPoint.MID_LOAD)
+        each_once = _each_key_once(_with_references(in_order_of_key, referred, script), script.primary_key)
+        with closing(ahead(each_once, BATCHES_AHEAD if len(days) > 1 else 1)) as batches:
+            for batch, repeats in batches:
+                loaded += tx.append(script.name, pa.Table.from_batches([batch]))
+                repeated += repeats
+                passing(CrashPoint.MID_LOAD)
         with queries.reader("merged", fragments) as merged:
             tx.create_temporary("merged", merged)
     tx.execute(
         "INSERT INTO merged (file_id, feed, loaded, updated, unchanged)"
-        f" SELECT file_id, feed, {loaded:d}, 0, rows_read - rows_rejected - {waiting + loaded:d}"
-        " FROM ingest_file WHERE file_id = ?",
-        (file.file_id,),
+        f" VALUES ({file.file_id:d}, '{contract.feed}', {loaded:d}, 0, {repeated:d})"
     )
     _no_longer_aside(tx, file)
+    give_back()
 
 
 def into_staging_table(tx: Transaction, contract: Contract, file: LedgerFile, settings: Settings) -> None:
@@ -210,9 +215,9 @@ def _few_days_at_once(parquet: Path, script: Script) -> list[str]:
     if script.primary_key[0] != day or day not in names:
         return ["1 = 1"]
     groups = [told.row_group(number) for number in range(told.num_row_groups)]
-    days = [(group.column(names.index(day)).statistics, group.num_rows) for group in groups]
+    spans = [(group.column(names.index(day)).statistics, group.num_rows) for group in groups]
     cuts, rows = [], 0
-    for last_day, more in sorted((known.max, rows_of) for known, rows_of in days if known and known.has_min_max):
+    for last_day, more in sorted((span.max, more) for span, more in spans if span and span.has_min_max):
         rows += more
         if rows >= ROWS_SORTED_AT_ONCE:
             cuts.append(last_day)
@@ -228,10 +233,15 @@ def _parent(reference: str) -> tuple[str, list[str]]:
     return table, [column]
 
 
-def _check_references(batch: pa.RecordBatch, referred: Mapping[str, pa.ChunkedArray], script: Script) -> None:
-    for column, keys in referred.items():
-        if not pc.all(pc.is_in(batch[column].drop_null(), keys)).as_py():
-            raise WarehouseError(f"{script.name}: a row's {column} refers to a row that does not exist")
+def _with_references(
+    batches: Iterator[pa.RecordBatch], referred: Mapping[str, pa.ChunkedArray], script: Script
+) -> Iterator[pa.RecordBatch]:
+    """The same rows; what each refers to exists. Raises WarehouseError."""
+    for batch in batches:
+        for column, keys in referred.items():
+            if not pc.all(pc.is_in(batch[column].drop_null(), keys)).as_py():
+                raise WarehouseError(f"{script.name}: a row's {column} refers to a row that does not exist")
+        yield batch
 
 
 def _frame(batch: pa.RecordBatch) -> pd.DataFrame:
@@ -246,17 +256,18 @@ def _no_longer_aside(tx: Transaction, file: LedgerFile) -> None:
     tx.execute("DELETE FROM staged_file WHERE file_id = ?", (file.file_id,))
 
 
-def _each_key_once(batches: Iterator[pa.RecordBatch], key: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """The first row of each key, of rows in the order of the key."""
+def _each_key_once(batches: Iterator[pa.RecordBatch], key: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The first row of each key, of rows in the order of the key; and how many others there were in the batch."""
     last: list[Any] = []
     for batch in batches:
         columns = [batch.column(name) for name in key]
         is_first = np.zeros(len(batch), bool)
         is_first[0] = [column[0].as_py() for column in columns] != last
         for column in columns:
-            is_first[1:] |= pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy(False)
+            differs = pc.not_equal(column.slice(1), column.slice(0, len(column) - 1))
+            is_first[1:] |= differs.fill_null(True).to_numpy(False)
         last = [column[-1].as_py() for column in columns]
-        yield batch if is_first.all() else batch.filter(pa.array(is_first))
+        yield (batch if is_first.all() else batch.filter(pa.array(is_first))), int((~is_first).sum())
 
 
 class _Queries:
@@ -265,6 +276,10 @@ class _Queries:
     def __init__(self, connection: "duckdb.DuckDBPyConnection", fragments: Mapping[str, str]) -> None:
         self._connection = connection
         self._fragments = fragments
+
+    def leave_room(self) -> None:
+        """Use one processor from now on: the other one stores what comes out."""
+        self._connection.execute("SET threads = 1")
 
     def reader(self, section: str, fragments: Mapping[str, str]) -> pa.RecordBatchReader:
         """What a section gives, batch by batch."""
