@@ -178,7 +178,10 @@ def staging_script(contract: Contract) -> Script:
         for c in columns
     )
     name = contract.staging_table
-    header = f"-- Typed rows of the {contract.feed} feed: the last batch, and all rows that wait for their student.\n"
+    header = (
+        f"-- Typed rows of the {contract.feed} feed: the last batch (of a large file, examples), and all rows that wait"
+        " for their student.\n"
+    )
     return Script(
         name,
         "staging",
