@@ -409,10 +409,7 @@ def _row_bounds(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, n
     if not _quotes_are_regular(data, quotes, ord(delimiter)):
         starts, ends, _, lines = _rows_one_by_one(block, delimiter)
         return starts, ends, lines
-    line_ends = _places(data, NEWLINE)
-    ends = _outside(line_ends, quotes) + 1
-    starts = np.concatenate(([0], ends[:-1]))
-    return starts, ends, np.searchsorted(line_ends, starts)
+    return _regular_bounds(data, quotes)
 
 
 def _rows(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -421,10 +418,18 @@ def _rows(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndar
     quotes = _places(data, QUOTE)
     if not _quotes_are_regular(data, quotes, ord(delimiter)):
         return _rows_one_by_one(block, delimiter)
-    starts, ends, lines = _row_bounds(block, delimiter)
+    starts, ends, lines = _regular_bounds(data, quotes)
     separators = _outside(_places(data, ord(delimiter)), quotes)
     before = np.searchsorted(separators, np.concatenate((starts, ends[-1:])))
     return starts, ends, np.diff(before) + 1, lines
+
+
+def _regular_bounds(data: np.ndarray, quotes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The bounds of the rows of a block whose quotes are regular, given where they are."""
+    line_ends = _places(data, NEWLINE)
+    ends = _outside(line_ends, quotes) + 1
+    starts = np.concatenate(([0], ends[:-1]))
+    return starts, ends, np.searchsorted(line_ends, starts)
 
 
 def _rows_one_by_one(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

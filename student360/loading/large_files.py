@@ -32,7 +32,7 @@ from student360.settings import Settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.ledger import LedgerFile
 from student360.warehouse.scripts import LINEAGE, Script, large_file_merge, operation, scripts
-from student360.warehouse.transaction import TRAVELLING_TYPES, Transaction
+from student360.warehouse.transaction import Transaction
 from student360.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def add_facts(
     """
     loaded = repeated = 0
     is_any_waiting = False
-    referred = {column: _table(tx, *_parent(parent)).column(0) for column, parent in script.references}
+    referred = {column: tx.arrow_table(*_parent(parent)).column(0) for column, parent in script.references}
     with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name), script) as queries:
         for batch in queries.batches("waiting"):
             if not is_any_waiting:
@@ -309,17 +309,11 @@ def _duckdb(
             with duckdb.connect(config=LIMITS | {"temp_directory": folder}) as connection:
                 connection.read_parquet(str(parquet)).create_view("parquet_row")
                 connection.register("due", pa.table({"file_id": [file.file_id]}))
-                connection.register("conflict", _table(tx, f"{conflicts} {file.file_id:d}", ["line_no"]))
+                connection.register("conflict", tx.arrow_table(f"{conflicts} {file.file_id:d}", ["line_no"]))
                 for name in referred - {contract.staging_table}:
-                    connection.register(name, _table(tx, name))
+                    connection.register(name, tx.arrow_table(name))
                 fragments = {"staging": contract.staging_table, "feed": contract.feed}
                 connection.execute(large_file_merge().statements("staged", fragments)[0])
                 yield _Queries(connection, fragments)
         except duckdb.Error as error:
             raise WarehouseError(f"DuckDB, which merges large files: {type(error).__name__}") from None
-
-
-def _table(tx: Transaction, source: str, only: list[str] | None = None) -> pa.Table:
-    name = source.split(maxsplit=1)[0]
-    columns = {c.name: TRAVELLING_TYPES[c.storage] for c in scripts()[name].columns if only is None or c.name in only}
-    return pa.Table.from_batches(tx.arrow_batches(source, only), pa.schema(list(columns.items())))
