@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import (
@@ -32,7 +32,26 @@ from sqlalchemy.exc import DisconnectionError
 OPEN_FILES = 8
 
 
-class LastingSqliteEventLogStorage(SqliteEventLogStorage):
+class _AsksOnce(SqlEventLogStorage):
+    """An event log that asks once what its schema has: Dagster asks for each asset event."""
+
+    _seen: frozenset[tuple[str, str]] = frozenset()
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether there is such a table; one that was seen stays."""
+        return self._stays("table", table_name, super().has_table)
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        """Whether the table of asset keys has such a column; one that was seen stays."""
+        return self._stays("column", column_name, super().has_asset_key_col)
+
+    def _stays(self, kind: str, name: str, is_there: Callable[[str], bool]) -> bool:
+        if (kind, name) not in self._seen and is_there(name):
+            self._seen |= {(kind, name)}
+        return (kind, name) in self._seen
+
+
+class LastingSqliteEventLogStorage(_AsksOnce, SqliteEventLogStorage):
     """Dagster's event log in `history/runs` of DAGSTER_HOME, as by default, with up to OPEN_FILES files kept open."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
@@ -112,26 +131,12 @@ class _Runs(_KeepsItsConnection, PostgresRunStorage): ...
 class _Schedules(_KeepsItsConnection, PostgresScheduleStorage): ...
 
 
-class _Events(_KeepsItsConnection, PostgresEventLogStorage):
-    """The event log. What its schema has is asked once: Dagster asks for each asset event, over a connection more."""
+class _Events(_KeepsItsConnection, _AsksOnce, PostgresEventLogStorage):
+    """The event log."""
 
     def __init__(self, postgres_url: str) -> None:
         super().__init__(postgres_url)
-        self._seen: set[tuple[str, str]] = set()
         event.listen(self._engine, "connect", _answer_before_the_disk_does)
-
-    def has_table(self, table_name: str) -> bool:
-        """Whether there is such a table; one that was seen stays."""
-        return self._stays("table", table_name, super().has_table)
-
-    def has_asset_key_col(self, column_name: str) -> bool:
-        """Whether the table of asset keys has such a column; one that was seen stays."""
-        return self._stays("column", column_name, super().has_asset_key_col)
-
-    def _stays(self, kind: str, name: str, is_there: Callable[[str], bool]) -> bool:
-        if (kind, name) not in self._seen and is_there(name):
-            self._seen.add((kind, name))
-        return (kind, name) in self._seen
 
 
 class LastingPostgresStorage(DagsterPostgresStorage):

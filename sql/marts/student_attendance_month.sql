@@ -30,7 +30,8 @@ SELECT NULL AS not_worth_counting;
 -- name: merge
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT s.student_durable_key, m.month_key, 'attendance'
-FROM dim_students AS s
+FROM setting AS a
+CROSS JOIN dim_students AS s
 CROSS JOIN (
     SELECT
         d.month_key,
@@ -44,8 +45,7 @@ CROSS JOIN (
         AND (d.date_key <= e.last_date_key OR d.date_key <= u.presumed_until)
     GROUP BY d.month_key
 ) AS m
-WHERE s.is_current = 1
-  AND EXISTS (SELECT 1 FROM setting AS p WHERE p.name = 'attendance_sent' AND p.value = 'absences_only')
+WHERE a.name = 'attendance_sent' AND a.value = 'absences_only' AND s.is_current = 1
   AND (m.has_moved = 1 OR NOT EXISTS (
       SELECT 1 FROM student_attendance_month AS k
       WHERE k.student_durable_key = s.student_durable_key AND k.month_key = m.month_key

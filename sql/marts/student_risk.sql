@@ -36,25 +36,15 @@ CREATE TABLE student_risk (
 ) {keyed};
 
 -- name: due
-SELECT CASE WHEN EXISTS (SELECT 1 FROM touched_student) OR m.has_moved = 1 THEN 1 ELSE 0 END AS is_due
-FROM ({has_moved}) AS m;
-
--- name: has_moved
-SELECT CASE
-    WHEN (SELECT s.value FROM setting AS s WHERE s.name = 'data_of_tiers')
-        IS DISTINCT FROM (SELECT o.data_known FROM v_as_of AS o) THEN 1
-    WHEN (SELECT s.value FROM setting AS s WHERE s.name = 'rules_of_tiers')
-        IS DISTINCT FROM (SELECT s.value FROM setting AS s WHERE s.name = 'rules_now') THEN 1
-    ELSE 0
-END AS has_moved
+SELECT CASE WHEN o.is_judged = 0 OR EXISTS (SELECT 1 FROM touched_student) THEN 1 ELSE 0 END AS is_due FROM v_as_of AS o
 
 -- name: merge
 CREATE TEMP TABLE to_judge AS
 SELECT s.student_durable_key
 FROM dim_students AS s
-CROSS JOIN ({has_moved}) AS m
+CROSS JOIN v_as_of AS o
 WHERE s.is_current = 1
-  AND (m.has_moved = 1 OR s.student_durable_key IN (SELECT t.student_durable_key FROM touched_student AS t));
+  AND (o.is_judged = 0 OR s.student_durable_key IN (SELECT t.student_durable_key FROM touched_student AS t));
 
 CREATE TEMP TABLE level_now AS
 WITH {only_those},

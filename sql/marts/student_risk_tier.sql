@@ -29,6 +29,9 @@ CREATE UNIQUE INDEX student_risk_tier_current ON student_risk_tier (student_dura
 -- name: row_count
 SELECT COUNT(*) FROM student_risk_tier WHERE is_current = 1;
 
+-- name: due
+SELECT CASE WHEN o.is_judged = 0 OR EXISTS (SELECT 1 FROM touched_student) THEN 1 ELSE 0 END AS is_due FROM v_as_of AS o
+
 -- name: merge
 CREATE TEMP TABLE moved AS
 SELECT

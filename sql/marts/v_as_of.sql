@@ -9,16 +9,27 @@ SELECT
     d.day_number AS day_number, -- integer: The day as days since 1970-01-01.
     d.month_key AS month_key, -- integer: Its month, yyyymm.
     d.school_year AS school_year, -- integer: Its school year, named by the year it ends in.
-    CAST(d.date_key AS TEXT) || COALESCE((
-        SELECT STRING_AGG(' ' || e.feed || ' ' || CAST(e.first_date_key AS TEXT), '' ORDER BY e.feed) FROM data_extent AS e
-    ), '') AS data_known, -- text: The day, and which feeds were sent since when: if it is another, all students are judged again.
+    d.data_known AS data_known, -- text: The day, and which feeds were sent since when: if it is another, all students are judged again.
     COALESCE((
         SELECT MAX(r.rule_set) FROM risk_rules AS r JOIN setting AS s ON s.name = 'rule_set' AND s.value = r.rule_set
     ), 'default') AS rule_set, -- text: The active rule set.
-    COALESCE((SELECT s.value FROM setting AS s WHERE s.name = 'language' AND s.value <> ''), 'en') AS language -- text: The language of reasons.
-FROM dim_dates AS d
-WHERE d.date_key = COALESCE(
-    (SELECT MAX(e.last_date_key) FROM data_extent AS e WHERE e.feed NOT IN ('homework', 'groups') AND e.last_date_key > 0),
-    (SELECT MAX(e.last_date_key) FROM data_extent AS e),
-    0
-);
+    COALESCE((SELECT s.value FROM setting AS s WHERE s.name = 'language' AND s.value <> ''), 'en') AS language, -- text: The language of reasons.
+    CASE
+        WHEN d.data_known = (SELECT s.value FROM setting AS s WHERE s.name = 'data_of_tiers')
+            AND (SELECT s.value FROM setting AS s WHERE s.name = 'rules_of_tiers')
+                = (SELECT s.value FROM setting AS s WHERE s.name = 'rules_now') THEN 1
+        ELSE 0
+    END AS is_judged -- integer: 1 if the tiers of all students are of this data and of the rules in force.
+FROM (
+    SELECT
+        x.date_key, x.full_date, x.day_number, x.month_key, x.school_year,
+        CAST(x.date_key AS TEXT) || COALESCE((
+            SELECT STRING_AGG(' ' || e.feed || ' ' || CAST(e.first_date_key AS TEXT), '' ORDER BY e.feed) FROM data_extent AS e
+        ), '') AS data_known
+    FROM dim_dates AS x
+    WHERE x.date_key = COALESCE(
+        (SELECT MAX(e.last_date_key) FROM data_extent AS e WHERE e.feed NOT IN ('homework', 'groups') AND e.last_date_key > 0),
+        (SELECT MAX(e.last_date_key) FROM data_extent AS e),
+        0
+    )
+) AS d;

@@ -218,9 +218,37 @@ def _as_declared(arrow: pa.Table, script: Script | None, types: Mapping[str, pa.
     return arrow.cast(pa.schema(fields))
 
 
-def open_reading(engine: Engine) -> AbstractContextManager[Transaction]:
-    """A transaction that sees one state of the warehouse and waits for nobody."""
-    return _open(engine, engine.begin_reading)
+@contextmanager
+def open_reading(engine: Engine, idle: list[Any] | None = None) -> Iterator[Transaction]:
+    """A transaction that sees one state of the warehouse and waits for nobody.
+
+    idle: open connections without a transaction. One of them is used if there is one, and the one used is put there.
+    """
+    connection = _taken(engine, idle or []) or _begun(engine, engine.begin_reading)
+    is_sound = False
+    try:
+        with _whole(engine, connection) as transaction:
+            yield transaction
+        is_sound = True
+    finally:
+        if idle is not None and is_sound:
+            idle.append(connection)
+        else:
+            connection.close()
+
+
+def _taken(engine: Engine, idle: list[Any]) -> Any:
+    """An idle connection with its transaction begun; None if there is none that the server has not closed."""
+    while idle:
+        connection = idle.pop()
+        try:
+            with connection.cursor() as cursor:
+                engine.begin_reading(cursor)
+        except adbc_driver_manager.Error:
+            connection.close()
+        else:
+            return connection
+    return None
 
 
 @contextmanager
@@ -232,30 +260,40 @@ def open_writing(engine: Engine, references_by_row: bool = True) -> Iterator[Tra
             engine.leave_references_unchecked(cursor)
         engine.begin_writing(cursor, lambda: log.warning("waiting for another run that writes to the warehouse"))
 
-    with _open(engine, begin) as transaction:
-        passing(CrashPoint.AFTER_BEGIN)
-        yield transaction
-        passing(CrashPoint.BEFORE_COMMIT)
+    connection = _begun(engine, begin)
+    try:
+        with _whole(engine, connection) as transaction:
+            passing(CrashPoint.AFTER_BEGIN)
+            yield transaction
+            passing(CrashPoint.BEFORE_COMMIT)
+    finally:
+        connection.close()
     passing(CrashPoint.AFTER_COMMIT)
 
 
-@contextmanager
-def _open(engine: Engine, begin: Callable[[Any], None]) -> Iterator[Transaction]:
-    """A transaction on a connection of its own: committed at the end, rolled back by any exception."""
+def _begun(engine: Engine, begin: Callable[[Any], None]) -> Any:
+    """A new connection with its transaction begun."""
     try:
         connection = engine.connect()
     except adbc_driver_manager.Error as error:
         raise engine.explain(error) from None
     try:
-        transaction = Transaction(engine, connection)
-        with transaction.cursor() as cursor:
+        with _cursor(engine, connection) as cursor:
             begin(cursor)
-        try:
-            yield transaction
-        except BaseException:
-            with suppress(WarehouseUnavailable):
-                transaction.execute("ROLLBACK")
-            raise
-        transaction.execute("COMMIT")
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _whole(engine: Engine, connection: Any) -> Iterator[Transaction]:
+    """The transaction that has begun on a connection: committed at the end, rolled back by any exception."""
+    transaction = Transaction(engine, connection)
+    try:
+        yield transaction
+    except BaseException:
+        with suppress(WarehouseUnavailable):
+            transaction.execute("ROLLBACK")
+        raise
+    transaction.execute("COMMIT")
