@@ -95,6 +95,7 @@ judged AS MATERIALIZED (
         MAX(CASE WHEN w.indicator = 'attendance_rate' THEN w.value END) AS attendance_rate,
         MAX(CASE WHEN w.indicator = 'attendance_rate' THEN w.level END) AS attendance_level,
         MAX(CASE WHEN w.indicator = 'attendance_rate' THEN w.data_points END) AS days_recorded,
+        MAX(CASE WHEN w.indicator = 'attendance_rate' THEN w.parts END) AS absent_parts,
         MAX(CASE WHEN w.indicator = 'attendance_rate' AND w.data_sent > 0
             THEN CAST(100 * w.data_points AS DOUBLE PRECISION) / w.data_sent END) AS attendance_coverage,
         MAX(CASE WHEN w.indicator = 'attendance_streak' THEN w.value END) AS streak,
@@ -129,14 +130,6 @@ flagged AS MATERIALIZED (
     FROM v_student_risk_indicators AS w
     WHERE w.level > 0
     GROUP BY w.student_durable_key
-),
-absent AS MATERIALIZED (
-    SELECT m.student_durable_key, SUM(m.absent_parts) AS absent_parts, SUM(m.days_recorded) AS days
-    FROM v_as_of AS o
-    CROSS JOIN student AS s
-    CROSS JOIN student_attendance_month AS m
-    WHERE m.student_durable_key = s.student_durable_key AND m.school_year = o.school_year AND m.month_key <= o.month_key
-    GROUP BY m.student_durable_key
 )
 SELECT
     s.student_durable_key,
@@ -152,14 +145,14 @@ SELECT
     t.attendance_rate AS attendance_rate,
     CASE t.attendance_level WHEN 3 THEN 'SEVERE' WHEN 2 THEN 'RISK' WHEN 1 THEN 'WATCH' WHEN 0 THEN 'OK' ELSE 'INSUFFICIENT_DATA' END AS attendance_flag,
     CASE
-        WHEN a.days IS NULL OR t.attendance_level IS NULL THEN NULL
-        WHEN 5 * a.absent_parts >= 2520 * a.days THEN 'SEVERE_CHRONIC'
-        WHEN 10 * a.absent_parts >= 2520 * a.days THEN 'MODERATE_CHRONIC'
-        WHEN 20 * a.absent_parts >= 2520 * a.days THEN 'AT_RISK'
+        WHEN t.attendance_level IS NULL THEN NULL
+        WHEN 5 * t.absent_parts >= 2520 * t.days_recorded THEN 'SEVERE_CHRONIC'
+        WHEN 10 * t.absent_parts >= 2520 * t.days_recorded THEN 'MODERATE_CHRONIC'
+        WHEN 20 * t.absent_parts >= 2520 * t.days_recorded THEN 'AT_RISK'
         ELSE 'SATISFACTORY'
     END AS chronic_absence_tier,
     COALESCE(t.days_recorded, 0) AS days_recorded,
-    CAST(COALESCE(a.absent_parts, 0) AS DOUBLE PRECISION) / 2520 AS days_absent,
+    CAST(COALESCE(t.absent_parts, 0) AS DOUBLE PRECISION) / 2520 AS days_absent,
     t.attendance_coverage AS attendance_coverage,
     CAST(t.streak AS INTEGER) AS days_absent_in_a_row,
     CASE t.streak_level WHEN 3 THEN 'SEVERE' WHEN 2 THEN 'RISK' WHEN 1 THEN 'WATCH' WHEN 0 THEN 'OK' ELSE 'INSUFFICIENT_DATA' END AS streak_flag,
@@ -181,4 +174,3 @@ SELECT
 FROM student AS s
 LEFT JOIN judged AS t ON t.student_durable_key = s.student_durable_key
 LEFT JOIN flagged AS g ON g.student_durable_key = s.student_durable_key
-LEFT JOIN absent AS a ON a.student_durable_key = s.student_durable_key

@@ -66,22 +66,6 @@ attendance AS MATERIALIZED (
     CROSS JOIN look AS o
     GROUP BY r.student_durable_key
 ),
-windows AS (
-    SELECT
-        a.student_durable_key,
-        CASE WHEN a.days < o.trend_days THEN a.days ELSE o.trend_days END AS recent_days,
-        a.absent_parts - a.parts_before_recent AS recent_parts,
-        CASE
-            WHEN a.days <= o.trend_days THEN 0
-            WHEN a.days < 2 * o.trend_days THEN a.days - o.trend_days
-            ELSE o.trend_days
-        END AS before_days,
-        a.parts_before_recent - a.parts_before_both AS before_parts,
-        CASE WHEN a.days < o.first_days THEN a.days ELSE o.first_days END AS first_days,
-        COALESCE(a.parts_in_first, a.absent_parts) AS first_parts
-    FROM attendance AS a
-    CROSS JOIN look AS o
-),
 course AS (
     SELECT
         c.student_durable_key, c.subject, MAX(c.is_core) AS is_core, SUM(c.scores) AS scores,
@@ -144,8 +128,16 @@ messages AS (
 known AS MATERIALIZED (
     SELECT
         e.student_durable_key, a.days, a.absent_parts, a.days_unmapped, a.days - a.last_present AS streak,
-        w.recent_days, w.recent_parts, w.before_days, w.before_parts, w.first_days, w.first_parts,
-        CASE WHEN w.before_days < w.recent_days THEN w.before_days ELSE w.recent_days END AS both_days,
+        CASE WHEN a.days >= o.trend_days THEN o.trend_days ELSE a.days END AS recent_days,
+        a.absent_parts - a.parts_before_recent AS recent_parts,
+        CASE
+            WHEN a.days >= 2 * o.trend_days THEN o.trend_days
+            WHEN a.days >= o.trend_days THEN a.days - o.trend_days
+            WHEN a.days >= 0 THEN 0
+        END AS before_days,
+        a.parts_before_recent - a.parts_before_both AS before_parts,
+        CASE WHEN a.days >= o.first_days THEN o.first_days ELSE a.days END AS first_days,
+        COALESCE(a.parts_in_first, a.absent_parts) AS first_parts,
         CASE WHEN a.days > 3 * o.first_days THEN 0 ELSE 1 END AS is_first_month,
         s.core_courses, s.core_courses_sent, s.failing, s.scores, s.score_bp_sum, s.flagged, s.homework_values,
         s.homework_bp_sum, s.falling_courses, s.fall_bp, h.missing, h.due, h.sent,
@@ -153,7 +145,6 @@ known AS MATERIALIZED (
     FROM enrolled AS e
     CROSS JOIN look AS o
     LEFT JOIN attendance AS a ON a.student_durable_key = e.student_durable_key
-    LEFT JOIN windows AS w ON w.student_durable_key = e.student_durable_key
     LEFT JOIN scores AS s ON s.student_durable_key = e.student_durable_key
     LEFT JOIN homework AS h ON h.student_durable_key = e.student_durable_key
     LEFT JOIN messages AS f ON f.day_number <= o.day_number
@@ -181,7 +172,7 @@ measure AS (
     SELECT
         k.student_durable_key, 'attendance_trend',
         k.recent_parts * k.before_days - k.before_parts * k.recent_days, 2520 * k.before_days * k.recent_days,
-        k.both_days, k.both_days, 1, k.before_parts, NULL, k.recent_parts, k.recent_days
+        k.before_days, k.before_days, 1, k.before_parts, NULL, k.recent_parts, k.recent_days
     FROM known AS k
     UNION ALL
     SELECT

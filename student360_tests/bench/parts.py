@@ -143,14 +143,18 @@ def bulk_load(site: Site, say: Say, dlt: Path | None) -> Part:
             sides["dlt"].add(_by_dlt(dlt, site, house, file))
         say(f"bulk load, {number + 1}: " + ", ".join(f"{m.name} {m.seconds[-1]:.1f} s" for m in _done(sides)))
         site.clean_up()
-    slowest = sorted(steps.items(), key=lambda step: -step[1])[:5]
     lines = sum(1 for _ in file.open("rb")) - 1
     note = f"{lines:,} rows, {file.stat().st_size / 1e6:,.0f} MB. Student 360's steps: "
-    return site.part("Bulk load", _done(sides), note + ", ".join(f"{s} {t:.1f} s" for s, t in slowest))
+    return site.part("Bulk load", _done(sides), note + _slowest(steps))
 
 
 def _done(sides: dict[str, Measured]) -> list[Measured]:
     return [side for side in sides.values() if side.seconds]
+
+
+def _slowest(steps: dict[str, float]) -> str:
+    most = sorted(steps.items(), key=lambda step: -step[1])[:5]
+    return ", ".join(f"{step} {seconds:.1f} s" for step, seconds in most)
 
 
 def _by_dlt(python: Path, site: Site, house: House, file: Path) -> dict[str, Any]:
@@ -176,10 +180,9 @@ def history(site: Site, say: Say) -> tuple[Part, House]:
     years.unlink()
     side = Measured("the history, to the risk list")
     site.ingest(house, side)
-    steps = sorted(side.told["steps"].items(), key=lambda step: -step[1])[:5]
     facts = house.warehouse.row_count("fact_attendance")
     say(f"history: {facts:,} facts in {side.median:.0f} s, {side.memory:.0f} MB")
-    note = f"{size / 1e6:,.0f} MB, {facts:,} facts. Steps: " + ", ".join(f"{s} {t:.0f} s" for s, t in steps)
+    note = f"{size / 1e6:,.0f} MB, {facts:,} facts. Steps: {_slowest(side.told['steps'])}"
     return site.part("A history in one file", [side], note), house
 
 
@@ -204,11 +207,9 @@ def flat(site: Site, large: House, say: Say) -> Part:
         large.drop(f"attendance_corrected_{day}.csv", daily_file(OLD_ROWS, old, 1000 + number))
         site.ingest(large, sides["100 old rows, history"])
         say(f"flat, round {number + 1}: " + ", ".join(f"{m.name} {m.seconds[-1]:.1f} s" for m in sides.values()))
-    return site.part(
-        "A day's file",
-        sides.values(),
-        f"{site.students:,} rows; history of {large.warehouse.row_count('fact_attendance'):,} facts",
-    )
+    steps = "; ".join(f"{name}: {_slowest(sides[name].told['steps'])}" for name in houses)
+    note = f"{site.students:,} rows; history of {large.warehouse.row_count('fact_attendance'):,} facts. Last steps of "
+    return site.part("A day's file", sides.values(), note + steps)
 
 
 def reading(site: Site, house: House, say: Say) -> Part:
