@@ -33,7 +33,7 @@ def raw_asset(contract: Contract) -> AssetsDefinition:
         io_manager_key="claimed_files_io_manager",
     )
     def _raw(context: AssetExecutionContext, config: ReceiveConfig, warehouse: Warehouse) -> MaterializeResult:
-        receive(warehouse, load_settings(), contract, context.run_id, config.ready)
+        receive(warehouse, load_settings(), contract, context.run.run_id, config.ready)
         report_files(context, warehouse, contract.feed)
         with warehouse.reading() as tx:
             metadata = files_metadata(tx, contract.feed)

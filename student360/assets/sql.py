@@ -57,7 +57,7 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
     )
     def _feed(context: AssetExecutionContext, warehouse: Warehouse) -> MaterializeResult:
         settings = load_settings()
-        told = asdict(merge_feed(warehouse, contract, settings, context.run_id))
+        told = asdict(merge_feed(warehouse, contract, settings, context.run.run_id))
         archive_finished(warehouse, settings)
         report_files(context, warehouse, contract.feed)
         context.log.info(f"{contract.feed}: {', '.join(f'{name} {number}' for name, number in told.items())}")

@@ -159,6 +159,12 @@ class Contract:
         """The names of the staging columns."""
         return tuple(column.name for column in self.staging_columns)
 
+    @property
+    def said_columns(self) -> tuple[str, ...]:
+        """What a row says of its natural key; how that was written says nothing: Math and MATH are one subject."""
+        of_the_key = {*self.natural_key, *(f"{name}_label" for name in self.natural_key)}
+        return tuple(name for name in self.value_columns if name not in of_the_key)
+
     def column(self, name: str) -> Column:
         """The column of that name. Raises KeyError."""
         return {column.name: column for column in self.columns}[name]

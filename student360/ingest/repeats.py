@@ -30,7 +30,7 @@ class Repeats:
 
     def __init__(self, contract: Contract, folder: Path) -> None:
         self._key = list(contract.natural_key)
-        self._said = [name for name in contract.value_columns if name not in contract.natural_key]
+        self._said = list(contract.said_columns)
         self._only_with = contract.told_apart_by_order_without
         self._kept = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         self._bounds: list[np.ndarray] = []

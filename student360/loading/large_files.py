@@ -29,6 +29,7 @@ from student360.ingest.files import make_durable, make_private
 from student360.ingest.threads import ahead
 from student360.memory import give_back
 from student360.settings import Settings
+from student360.warehouse import ledger
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.ledger import LedgerFile
 from student360.warehouse.scripts import LINEAGE, Script, large_file_merge, operation, scripts
@@ -139,11 +140,11 @@ def add_facts(
     """
     loaded = repeated = 0
     is_any_waiting = False
-    referred = {column: tx.arrow_table(*_parent(parent)).column(0) for column, parent in script.references}
+    referred = {column: tx.arrow_table(parent, [key]).column(0) for column, parent, key in script.references}
     with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name), script) as queries:
         for batch in queries.batches("waiting"):
             if not is_any_waiting:
-                _leave_staging(tx, contract, file)
+                ledger.take_back(tx, file.file_id, contract.staging_table)
             is_any_waiting = True
             tx.append(contract.staging_table, pa.Table.from_batches([batch]))
         queries.leave_room()
@@ -161,17 +162,17 @@ def add_facts(
         "INSERT INTO merged (file_id, feed, loaded, updated, unchanged)"
         f" VALUES ({file.file_id:d}, '{contract.feed}', {loaded:d}, 0, {repeated:d})"
     )
-    _no_longer_aside(tx, file)
+    ledger.take_back(tx, file.file_id, "staged_file")
     give_back()
 
 
 def into_staging_table(tx: Transaction, contract: Contract, file: LedgerFile, settings: Settings) -> None:
     """Put the rows of a staged large file into the staging table, as if the file were small."""
-    _leave_staging(tx, contract, file)
+    ledger.take_back(tx, file.file_id, contract.staging_table)
     with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name)) as queries:
         for batch in queries.batches("rows"):
             tx.append(contract.staging_table, pa.Table.from_batches([batch]))
-    _no_longer_aside(tx, file)
+    ledger.take_back(tx, file.file_id, "staged_file")
 
 
 def receive_again_what_is_missing(tx: Transaction, contract: Contract, settings: Settings) -> None:
@@ -227,12 +228,6 @@ def _few_days_at_once(parquet: Path, script: Script) -> list[str]:
     return [*between, f"r.{day} > {cuts[-1] if cuts else 0:d} OR r.{day} IS NULL"]
 
 
-def _parent(reference: str) -> tuple[str, list[str]]:
-    """Table and column of a reference like `dim_dates (date_key)`."""
-    table, _, column = reference.rstrip(")").partition(" (")
-    return table, [column]
-
-
 def _with_references(
     batches: Iterator[pa.RecordBatch], referred: Mapping[str, pa.ChunkedArray], script: Script
 ) -> Iterator[pa.RecordBatch]:
@@ -246,14 +241,6 @@ def _with_references(
 
 def _frame(batch: pa.RecordBatch) -> pd.DataFrame:
     return batch.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, date_as_object=False)
-
-
-def _leave_staging(tx: Transaction, contract: Contract, file: LedgerFile) -> None:
-    tx.execute(f"DELETE FROM {contract.staging_table} WHERE file_id = ?", (file.file_id,))
-
-
-def _no_longer_aside(tx: Transaction, file: LedgerFile) -> None:
-    tx.execute("DELETE FROM staged_file WHERE file_id = ?", (file.file_id,))
 
 
 def _each_key_once(batches: Iterator[pa.RecordBatch], key: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, int]]:

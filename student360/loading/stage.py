@@ -158,16 +158,16 @@ class ClaimedFiles:
             try:
                 yield from rows_of(tx, file, path, orders, progress)
             except OrderDisproved:
-                self._take_back(tx, file, "row_reject")
+                ledger.take_back(tx, file.file_id, self.contract.staging_table, "row_reject")
                 orders.ask_the_whole_file()
                 progress = Progress()
                 yield from rows_of(tx, file, path, orders, progress)
             _guard_rejects(progress, self.settings)
         except BadFile as problem:
-            self._take_back(tx, file, "staged_file")
+            ledger.take_back(tx, file.file_id, self.contract.staging_table, "staged_file")
             if problem.reason_code != "too_many_rejects":
                 progress.read = 0
-                tx.execute("DELETE FROM row_reject WHERE file_id = ?", (file.file_id,))
+                ledger.take_back(tx, file.file_id, "row_reject")
             ledger.quarantine(tx, file.file_id, problem, now().isoformat(), self.run_id, progress.read)
             return
         passing(CrashPoint.BEFORE_LEDGER)
@@ -189,11 +189,6 @@ class ClaimedFiles:
         if progress.corrects:
             tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id]}))
             tx.run(scripts()["row_reject"], "note_resent", {"staging": self.contract.staging_table})
-
-    def _take_back(self, tx: Transaction, file: LedgerFile, *tables: str) -> None:
-        """Remove what was written of a file into the staging table, and into some others."""
-        for table in (self.contract.staging_table, *tables):
-            tx.execute(f"DELETE FROM {table} WHERE file_id = ?", (file.file_id,))
 
     def _rows_of_small(
         self, tx: Transaction, file: LedgerFile, path: Path, orders: DateOrders, progress: Progress
@@ -220,7 +215,7 @@ class ClaimedFiles:
             yield from kept.frames(lines)
         progress.rejected += _reject_conflicts(tx, file, self.contract, lines)
         if not progress.corrects:
-            self._take_back(tx, file)
+            ledger.take_back(tx, file.file_id, self.contract.staging_table)
             yield from examples(tx, self.contract, file, kept)
             kept.name_in_ledger(tx, file)
 
@@ -344,7 +339,7 @@ def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract, lin
     if not len(lines):
         return 0
     table, key = contract.staging_table, ", ".join(contract.natural_key)
-    distinct = ", ".join(contract.value_columns)
+    distinct = ", ".join((*contract.natural_key, *contract.said_columns))
     tx.create_temporary("looked_at", pd.DataFrame({"line_no": lines}))
     rows = f"{table} WHERE file_id = ? AND line_no IN (SELECT line_no FROM looked_at)"
     tx.execute("DROP TABLE IF EXISTS conflict")

@@ -201,6 +201,12 @@ def drops(tx: Transaction, only_unarchived: bool = False) -> dict[str, Drop]:
     return {row.pop("claim_id"): Drop(**row) for row in rows}
 
 
+def take_back(tx: Transaction, file_id: int, *tables: str) -> None:
+    """Remove the rows that some tables hold of a file."""
+    for table in tables:
+        tx.execute(f"DELETE FROM {table} WHERE file_id = ?", (file_id,))
+
+
 def refused_rows(tx: Transaction, file_id: int) -> dict[int, str]:
     """What is wrong with each refused row of a file, by line: columns and reasons."""
     rows = tx.query(

@@ -198,7 +198,9 @@ class PostgresEngine:
         """
         there = f"SELECT COUNT(*) FROM pg_constraint WHERE conrelid = to_regclass('{script.name}') AND contype = 'f'"
         if script.is_fact and not _value(cursor, there):
-            added = (f"ADD FOREIGN KEY ({column}) REFERENCES {parent}" for column, parent in script.references)
+            added = (
+                f"ADD FOREIGN KEY ({column}) REFERENCES {parent} ({key})" for column, parent, key in script.references
+            )
             cursor.execute(f"ALTER TABLE {script.name} {', '.join(added)}")
 
     def refresh_statistics(self, cursor: Any, table: str) -> None:

@@ -144,9 +144,9 @@ class Script:
         return (single[1],) if single else ()
 
     @property
-    def references(self) -> tuple[tuple[str, str], ...]:
-        """Each column that refers to another table, and `table (column)` that it refers to."""
-        return tuple(re.findall(r"^\s*(\w+)[^\n]* REFERENCES (\w+ \(\w+\))", self.sections["schema"], re.MULTILINE))
+    def references(self) -> tuple[tuple[str, str, str], ...]:
+        """Each column that refers to another table, that table, and its column."""
+        return tuple(re.findall(r"^\s*(\w+)[^\n]* REFERENCES (\w+) \((\w+)\)", self.sections["schema"], re.MULTILINE))
 
     @property
     def without_references(self) -> "Script":

@@ -167,6 +167,20 @@ def test_two_rows_that_contradict_each_other_are_both_refused(house: House, load
     assert lines.to_numpy().tolist() == [[2, "conflicting_duplicate"], [3, "conflicting_duplicate"]]
 
 
+def test_rows_that_write_the_subject_in_other_letters_say_the_same(house: House, load: Load) -> None:
+    rows = (
+        "S1,2026-01-05,Math,Present\nS1,2026-01-05,MATH,Present\nS1,2026-01-05,Art,Present\nS1,2026-01-05,art,Absent\n"
+    )
+    load(
+        {
+            "students_2026-01-01.csv": STUDENTS,
+            "attendance.csv": f"Student_ID,Date,Subject,Attendance_Status\n{rows}",
+        }
+    )
+    assert ledger(house)["attendance.csv"] == (4, 1, 0, 1, 2, 0)
+    assert house.warehouse.frame("SELECT line_no FROM row_reject ORDER BY line_no")["line_no"].tolist() == [4, 5]
+
+
 def test_a_file_in_which_all_contradicts_itself_is_refused_in_no_time(house: House, load: Load) -> None:
     """Lessons sent without their period: every student has two words about every day."""
     days = [date(2025, 1, 1) + timedelta(days=n) for n in range(50)]
