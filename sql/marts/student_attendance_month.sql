@@ -28,6 +28,13 @@ CREATE TABLE student_attendance_month (
 SELECT NULL AS not_worth_counting;
 
 -- name: merge
+{touch}
+
+{add}
+
+{let_go}
+
+-- name: touch
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT s.student_durable_key, m.month_key, 'attendance'
 FROM setting AS a
@@ -99,6 +106,7 @@ WHERE (student_durable_key, school_year, month_key, school_key) IN (
     SELECT student_durable_key, school_year, month_key, school_key FROM counted_anew
 );
 
+-- name: add
 INSERT INTO student_attendance_month (
     student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
     excused_parts, days_late, days_unmapped, day_marks, absent_so_far
@@ -114,6 +122,7 @@ ON CONFLICT (student_durable_key, school_year, month_key, school_key) DO UPDATE 
     days_late = excluded.days_late, days_unmapped = excluded.days_unmapped, day_marks = excluded.day_marks,
     absent_so_far = excluded.absent_so_far;
 
+-- name: let_go
 DELETE FROM touched_student_month WHERE feed = 'attendance';
 
 DROP TABLE counted_anew;
@@ -123,6 +132,29 @@ DROP TABLE changed;
 DROP TABLE touched;
 
 DROP TABLE kept;
+
+-- name: many
+SELECT COUNT(*) AS months
+FROM touched
+WHERE NOT EXISTS (SELECT 1 FROM setting AS p WHERE p.name = 'attendance_sent' AND p.value = 'absences_only');
+
+-- name: anew
+DELETE FROM student_attendance_month
+WHERE (student_durable_key, school_year, month_key, school_key) IN (
+    SELECT student_durable_key, school_year, month_key, school_key FROM kept
+);
+
+UPDATE touched SET first_date_key = 100 * month_key;
+
+-- name: parts
+SELECT p.month_key, MIN(p.student_durable_key) AS first_student, MAX(p.student_durable_key) AS last_student
+FROM (
+    SELECT t.month_key, t.student_durable_key, NTILE({how_many}) OVER (ORDER BY t.student_durable_key) AS part_no
+    FROM touched AS t
+    WHERE t.month_key = {month}
+) AS p
+GROUP BY p.month_key, p.part_no
+ORDER BY first_student;
 
 -- name: rows
 WITH version AS (

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import chain, pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from student360.contracts import Contract, Kind, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import make_durable, make_private
 from student360.ingest.threads import ahead
+from student360.loading.duck import duckdb_beside
 from student360.memory import give_back
 from student360.settings import Settings
 from student360.warehouse import ledger
@@ -42,11 +42,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 100_000
 ROWS_SORTED_AT_ONCE = 1_000_000
 BATCHES_AHEAD = 8
-LIMITS: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "150MB",
-    "threads": 2,
-    "preserve_insertion_order": False,
-}
+MEMORY = "150MB"
 TYPES = {
     "text": pa.dictionary(pa.int32(), pa.string()),
     "integer": pa.int64(),
@@ -284,23 +280,17 @@ def _duckdb(
     tx: Transaction, contract: Contract, file: LedgerFile, parquet: Path, script: Script | None = None
 ) -> Iterator[_Queries]:
     """DuckDB with the rows of a file, without those that contradict each other, as the feed's staging table; for a
-    fact table, with the tables that its rows refer to. What does not fit its memory lies beside the file meanwhile."""
-    import duckdb
-
+    fact table, with the tables that its rows refer to."""
     if not parquet.is_file():
         raise StagedRowsMissing(f"The rows of a staged file are gone: materialize {contract.staging_table} again.")
     referred = {"student_alias", *script.mentions(frozenset(scripts()), "resolve")} if script else set()
     conflicts = "row_reject WHERE reason_code = 'conflicting_duplicate' AND file_id ="
-    with TemporaryDirectory(dir=parquet.parent) as folder:
-        try:
-            with duckdb.connect(config=LIMITS | {"temp_directory": folder}) as connection:
-                connection.read_parquet(str(parquet)).create_view("parquet_row")
-                connection.register("due", pa.table({"file_id": [file.file_id]}))
-                connection.register("conflict", tx.arrow_table(f"{conflicts} {file.file_id:d}", ["line_no"]))
-                for name in referred - {contract.staging_table}:
-                    connection.register(name, tx.arrow_table(name))
-                fragments = {"staging": contract.staging_table, "feed": contract.feed}
-                connection.execute(large_file_merge().statements("staged", fragments)[0])
-                yield _Queries(connection, fragments)
-        except duckdb.Error as error:
-            raise WarehouseError(f"DuckDB, which merges large files: {type(error).__name__}") from None
+    with duckdb_beside(parquet.parent, MEMORY, 2) as connection:
+        connection.read_parquet(str(parquet)).create_view("parquet_row")
+        connection.register("due", pa.table({"file_id": [file.file_id]}))
+        connection.register("conflict", tx.arrow_table(f"{conflicts} {file.file_id:d}", ["line_no"]))
+        for name in referred - {contract.staging_table}:
+            connection.register(name, tx.arrow_table(name))
+        fragments = {"staging": contract.staging_table, "feed": contract.feed}
+        connection.execute(large_file_merge().statements("staged", fragments)[0])
+        yield _Queries(connection, fragments)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from student360.crash_points import CrashPoint, passing
+from student360.loading.many_months import merge_months
 from student360.reference import check_reference, reference_digest, reference_rows, reference_text
 from student360.reference_checks import Mistake, ReferenceProblem
 from student360.settings import Settings
@@ -42,7 +43,10 @@ def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> dic
         if any(tx.value(query) == 0 for query in script.statements("due", {})):
             return {}
         passing(CrashPoint.MID_LOAD)
-        tx.run(script, "merge", queries())
+        if "many" in script.sections:
+            merge_months(tx, script, settings)
+        else:
+            tx.run(script, "merge", queries())
         figures = [row for query in script.statements("changed", {}) for row in tx.query(query)]
         tx.run(script, "tidy_up")
     return {row["name"]: row["number"] for row in figures}

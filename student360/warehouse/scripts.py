@@ -84,12 +84,16 @@ class Script:
     @property
     def is_rules_alone(self) -> bool:
         """Whether its merge reads nothing but its reference file: no staged rows, facts or marts."""
-        return not re.search(r"\b(stg_|fact_|v_)|FROM touched_", _code(self.sections.get("merge", "")))
+        return not re.search(r"\b(stg_|fact_|v_)|FROM touched_", self._merge)
 
     @property
     def has_rules(self) -> bool:
         """Whether its merge reads a reference file."""
-        return bool(re.search(r"\bFROM reference\b", _code(self.sections.get("merge", ""))))
+        return bool(re.search(r"\bFROM reference\b", self._merge))
+
+    @property
+    def _merge(self) -> str:
+        return _code("\n".join(self.statements("merge", {})))
 
     def statements(self, section: str, fragments: Mapping[str, str]) -> list[str]:
         """The statements of a section, with the file's other sections and the given fragments put in where they are

@@ -1,0 +1,89 @@
+"""The attendance of very many students and months, as after years in one file: counted by DuckDB, part by part.
+
+Belongs here: when that pays, and what a part is. Does not belong here: how a month is counted (the section `rows` of
+sql/marts/student_attendance_month.sql, the same text that the database runs).
+
+The database looks up each fact by day and student, which pays for a day's file. Of the 5 million facts of a term on
+SQLite that is 33 s; read in the order they lie in and counted by DuckDB, they take 11.
+"""
+
+import logging
+import math
+import re
+from collections.abc import Iterator
+from functools import partial
+
+import pyarrow as pa
+
+from student360.crash_points import CrashPoint, passing
+from student360.ingest.threads import in_order
+from student360.loading.duck import duckdb_beside
+from student360.memory import give_back
+from student360.settings import Settings
+from student360.warehouse.scripts import Script, queries, scripts
+from student360.warehouse.transaction import Transaction
+
+MANY_MONTHS = 100_000
+FACTS_AT_ONCE = 500_000
+PARTS_AT_ONCE = 2
+MEMORY = "100MB"
+log = logging.getLogger(__name__)
+
+Tables = dict[str, pa.Table]
+
+
+def merge_months(tx: Transaction, script: Script, settings: Settings) -> None:
+    """Bring the months of students that were touched up to date: by the database, or by DuckDB where there are many."""
+    tx.run(script, "touch", queries())
+    if tx.count(script.statements("many", {})[0]) < MANY_MONTHS:
+        tx.run(script, "add", queries())
+    else:
+        tx.run(script, "anew")
+        for rows in in_order(partial(_counted, script, settings), _parts(tx, script), PARTS_AT_ONCE):
+            tx.append(script.name, rows)
+            passing(CrashPoint.MID_LOAD)
+        give_back()
+    tx.run(script, "let_go")
+
+
+def _counted(script: Script, settings: Settings, tables: Tables) -> pa.Table:
+    """The rows of a part, computed from its tables, in the order of their students."""
+    with duckdb_beside(settings.staged, MEMORY, threads=1) as connection:
+        for name, rows in tables.items():
+            connection.register(name, rows)
+        return connection.sql(script.rows).to_arrow_table().sort_by("student_durable_key")
+
+
+def _parts(tx: Transaction, script: Script) -> Iterator[Tables]:
+    """What the rows are computed from: the tables that the query reads, for a month and as many students as fit memory.
+
+    All of the facts of a month and student are in one part.
+    """
+    read = script.mentions(frozenset(scripts()), "rows")
+    shared = {name: tx.arrow_table(name) for name in read - {"dim_students", "fact_attendance"}}
+    shared["kept"] = tx.arrow_table(f"{script.name} WHERE 1 = 0")
+    months = tx.numbers("SELECT DISTINCT month_key FROM touched ORDER BY month_key")
+    for number, month in enumerate(months, start=1):
+        days = ", ".join(map(str, tx.numbers("SELECT date_key FROM dim_dates WHERE month_key = ?", (month,))))
+        facts = tx.count(f"SELECT COUNT(*) FROM fact_attendance WHERE date_key IN ({days})")
+        how_many = {"how_many": str(max(1, math.ceil(facts / FACTS_AT_ONCE))), "month": str(month)}
+        for part in tx.query(script.statements("parts", how_many)[0]):
+            these = f"student_durable_key BETWEEN {part['first_student']:d} AND {part['last_student']:d}"
+            yield shared | {
+                "touched": _touched(tx, f"month_key = {month:d} AND {these}"),
+                "dim_students": _table(tx, script, "dim_students", these),
+                "fact_attendance": _table(tx, script, "fact_attendance", f"date_key IN ({days}) AND {these}"),
+            }
+        log.info("attendance of %d is counted: %d of %d months", month, number, len(months))
+
+
+def _table(tx: Transaction, script: Script, name: str, where: str) -> pa.Table:
+    """Some rows of a table, with the columns that the query names."""
+    words = set(re.findall(r"\w+", script.rows))
+    return tx.arrow_table(f"{name} WHERE {where}", {c.name for c in scripts()[name].columns} & words)
+
+
+def _touched(tx: Transaction, where: str) -> pa.Table:
+    with tx.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM touched WHERE {where}")
+        return cursor.fetch_arrow_table()

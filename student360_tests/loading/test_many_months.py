@@ -1,0 +1,94 @@
+"""The months of very many students, which DuckDB counts, are what the database counts a day at a time."""
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from student360.loading import many_months
+from student360.sample import District
+from student360.settings import Settings, load_settings
+from student360.verify import verify
+from student360_tests.conftest import run_pipeline
+from student360_tests.running import House
+
+STUDENTS = [f"S{number:03}" for number in range(40)]
+CODES = ["Present", "Present", "Absent", "Excused", "Late", "dozing", "half day"]
+DAYS = District(len(STUDENTS), 70).school_days()
+FIGURES = "monthly and course figures and what is said of each student equal the facts"
+
+
+HEADER = "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact,School_ID,Homeroom"
+
+
+def roster(moved: int) -> bytes:
+    """All students; the first few go to another school."""
+    rows = (
+        f"{student},Ana Diaz,2012-01-01,Grade 5,,SCH-{2 if number < moved else 1},5-A"
+        for number, student in enumerate(STUDENTS)
+    )
+    return "\n".join([HEADER, *rows, ""]).encode()
+
+
+def attendance(seed: int, first: int, last: int) -> bytes:
+    """Some days with one to four periods, at a school that is told or not; not every student has a row every day."""
+    random = Random(seed)
+    rows = [
+        f"{student},{day},{period},{random.choice(CODES)},{random.choice(['', '', 'SCH-1', 'SCH-2'])}"
+        for day in DAYS[first:last]
+        for student in STUDENTS
+        if random.random() < 0.9
+        for period in range(random.randint(1, 4))
+    ]
+    return "\n".join(["Student_ID,Date,Period,Attendance_Status,School_ID", *rows, ""]).encode()
+
+
+def with_days_off(settings: Settings, folder: Path) -> Settings:
+    """The same, with a day without school for all, and one for one school."""
+    rules = folder / "rules"
+    shutil.copytree(settings.reference_dir, rules)
+    rows = f"{DAYS[5]},{DAYS[5]},no_school,Storm,\n{DAYS[25]},{DAYS[25]},no_school,Flood,SCH-2\n"
+    (rules / "dim_dates.csv").write_text(f"first_date,last_date,event,name,school_id\n{rows}")
+    return replace(settings, reference_dir=rules)
+
+
+def months_as_the_database_counts(house: House, settings: Settings) -> tuple[str, ...]:
+    """What is wrong with the months, by the database's own count of all facts."""
+    return next(promise.broken for promise in verify(house.warehouse, settings) if promise.name == FIGURES)
+
+
+@pytest.fixture(autouse=True)
+def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many_months, "MANY_MONTHS", 1)
+    monkeypatch.setattr(many_months, "FACTS_AT_ONCE", 300)
+
+
+@pytest.mark.parametrize("day_rule", ["share", "half", "any"])
+def test_days_periods_schools_and_closures_are_counted_as_by_the_database(
+    house: House, day_rule: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = with_days_off(replace(load_settings(), day_rule=day_rule), tmp_path)
+    house.drop(f"students_{DAYS[0]}.csv", roster(0))
+    house.drop(f"attendance_{DAYS[40]}.csv", attendance(1, 0, 40))
+    with caplog.at_level(logging.INFO, many_months.__name__):
+        run_pipeline(house, settings)
+    assert f"attendance of {DAYS[0]:%Y%m} is counted: 1 of" in caplog.text
+    assert house.warehouse.row_count("student_attendance_month") > 2 * len(STUDENTS)
+    assert months_as_the_database_counts(house, settings) == ()
+    house.drop(f"students_{DAYS[50]}.csv", roster(9))
+    house.drop(f"attendance_{DAYS[60]}.csv", attendance(2, 35, 60))
+    run_pipeline(house, settings)
+    assert months_as_the_database_counts(house, settings) == ()
+
+
+def test_where_only_absences_are_sent_the_database_counts(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    settings = replace(load_settings(), attendance_sent="absences_only")
+    house.drop(f"students_{DAYS[0]}.csv", roster(0))
+    house.drop(f"attendance_{DAYS[40]}.csv", attendance(3, 0, 40))
+    with caplog.at_level(logging.INFO, many_months.__name__):
+        run_pipeline(house, settings)
+    assert caplog.text == ""
+    assert months_as_the_database_counts(house, settings) == ()
