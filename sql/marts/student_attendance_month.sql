@@ -2,7 +2,8 @@
 -- that the risk monitor never reads the facts. A day counts once, whatever the number of its periods, and for one school.
 -- Days are counted in parts of 2520 a day, the least number that 1 to 10 periods divide without rest, so that limits are
 -- compared in integers. A month to which days are only added is not counted again: the row that was kept goes before them.
--- The rows of a month lie together, so that a day's file rewrites those of its month, however long the history.
+-- What came before in the school year is carried along, so that a window of days needs no adding up; a correction of an old
+-- month changes it in those that follow. The rows of a month lie together, so that a day's file rewrites those of its month, however long the history.
 -- STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
 -- without a row means, data/reference/dim_dates.csv when there is no school.
 
@@ -19,6 +20,8 @@ CREATE TABLE student_attendance_month (
     excused_parts       {integer} NOT NULL, -- Of these, excused. [sensitive]
     days_late           {integer} NOT NULL, -- Days with a late arrival. [sensitive]
     days_unmapped       {integer} NOT NULL, -- Days whose only codes nobody has explained: they lower coverage, not the rate.
+    days_before         {integer} NOT NULL, -- Days recorded before these, in the school year.
+    parts_before        {integer} NOT NULL, -- Of them, missed, in parts of 2520 a day. [sensitive]
     day_marks           {text} NOT NULL, -- A sign for each day recorded, in order: P present, H missed in part, A missed. [sensitive]
     absent_so_far       {text} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
     PRIMARY KEY (student_durable_key, school_year, month_key, school_key)
@@ -31,6 +34,8 @@ SELECT NULL AS not_worth_counting;
 {touch}
 
 {add}
+
+{carry}
 
 {let_go}
 
@@ -109,7 +114,7 @@ WHERE (student_durable_key, school_year, month_key, school_key) IN (
 -- name: add
 INSERT INTO student_attendance_month (
     student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
-    excused_parts, days_late, days_unmapped, day_marks, absent_so_far
+    excused_parts, days_late, days_unmapped, days_before, parts_before, day_marks, absent_so_far
 )
 SELECT * FROM (
     {rows}
@@ -121,6 +126,36 @@ ON CONFLICT (student_durable_key, school_year, month_key, school_key) DO UPDATE 
     days_recorded = excluded.days_recorded, absent_parts = excluded.absent_parts, excused_parts = excluded.excused_parts,
     days_late = excluded.days_late, days_unmapped = excluded.days_unmapped, day_marks = excluded.day_marks,
     absent_so_far = excluded.absent_so_far;
+
+-- name: carry
+CREATE TEMP TABLE out_of_step AS
+SELECT m.student_durable_key, m.school_year
+FROM touched AS t
+CROSS JOIN (SELECT DISTINCT month_key, school_year FROM dim_dates) AS y
+CROSS JOIN student_attendance_month AS m
+WHERE y.month_key = t.month_key AND m.student_durable_key = t.student_durable_key AND m.school_year = y.school_year
+  AND m.month_key >= t.month_key
+GROUP BY m.student_durable_key, m.school_year
+HAVING COUNT(*) > 1 OR MAX(m.month_key) > MIN(t.month_key) OR MIN(t.first_date_key - 100 * t.month_key) = 0;
+
+UPDATE student_attendance_month AS a
+SET days_before = c.days_before, parts_before = c.parts_before
+FROM (
+    SELECT
+        m.student_durable_key, m.school_year, m.month_key, m.school_key,
+        SUM(m.days_recorded) OVER in_order - m.days_recorded AS days_before,
+        SUM(m.absent_parts) OVER in_order - m.absent_parts AS parts_before
+    FROM out_of_step AS o
+    CROSS JOIN student_attendance_month AS m
+    WHERE m.student_durable_key = o.student_durable_key AND m.school_year = o.school_year
+    WINDOW in_order AS (
+        PARTITION BY m.student_durable_key, m.school_year ORDER BY m.month_key, m.first_date_key, m.school_key
+    )
+) AS c
+WHERE a.student_durable_key = c.student_durable_key AND a.school_year = c.school_year AND a.month_key = c.month_key
+  AND a.school_key = c.school_key AND (a.days_before <> c.days_before OR a.parts_before <> c.parts_before);
+
+DROP TABLE out_of_step;
 
 -- name: let_go
 DELETE FROM touched_student_month WHERE feed = 'attendance';
@@ -145,6 +180,26 @@ WHERE (student_durable_key, school_year, month_key, school_key) IN (
 );
 
 UPDATE touched SET first_date_key = 100 * month_key;
+
+CREATE TEMP TABLE counted_in_parts AS SELECT * FROM student_attendance_month WHERE 1 = 0;
+
+-- name: add_parts
+INSERT INTO student_attendance_month (
+    student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
+    excused_parts, days_late, days_unmapped, days_before, parts_before, day_marks, absent_so_far
+)
+SELECT
+    c.student_durable_key, c.school_year, c.month_key, c.school_key, c.first_date_key, c.last_date_key, c.days_recorded,
+    c.absent_parts, c.excused_parts, c.days_late, c.days_unmapped,
+    SUM(c.days_recorded) OVER in_order - c.days_recorded AS days_before,
+    SUM(c.absent_parts) OVER in_order - c.absent_parts AS parts_before, c.day_marks, c.absent_so_far
+FROM counted_in_parts AS c
+WINDOW in_order AS (
+    PARTITION BY c.student_durable_key, c.school_year ORDER BY c.month_key, c.first_date_key, c.school_key
+)
+ORDER BY c.school_year, c.month_key, c.student_durable_key;
+
+DROP TABLE counted_in_parts;
 
 -- name: parts
 SELECT p.month_key, MIN(p.student_durable_key) AS first_student, MAX(p.student_durable_key) AS last_student
@@ -263,18 +318,28 @@ part AS (
     FROM kept AS k
 )
 SELECT
-    student_durable_key, school_year, month_key, school_key, MIN(first_date_key) AS first_date_key,
-    MAX(last_date_key) AS last_date_key, SUM(days_recorded) AS days_recorded, SUM(absent_parts) AS absent_parts,
-    SUM(excused_parts) AS excused_parts, SUM(days_late) AS days_late, SUM(days_unmapped) AS days_unmapped,
-    COALESCE(STRING_AGG(day_marks, '' ORDER BY first_date_key), '') AS day_marks,
-    COALESCE(STRING_AGG(absent_so_far, '' ORDER BY first_date_key), '') AS absent_so_far
+    c.student_durable_key, c.school_year, c.month_key, c.school_key, c.first_date_key, c.last_date_key, c.days_recorded,
+    c.absent_parts, c.excused_parts, c.days_late, c.days_unmapped,
+    CAST(SUM(c.days_recorded) OVER in_order - c.days_recorded AS BIGINT) AS days_before,
+    CAST(SUM(c.absent_parts) OVER in_order - c.absent_parts AS BIGINT) AS parts_before, c.day_marks, c.absent_so_far
 FROM (
     SELECT
-        p.student_durable_key, p.school_year, p.month_key, p.school_key, p.first_date_key, p.last_date_key, p.days_recorded,
-        p.absent_parts, p.excused_parts, p.days_late, p.days_unmapped, p.day_marks,
-        COALESCE(p.absent_so_far, CASE WHEN p.days_recorded > 0 THEN SUBSTR(CAST(100000 + SUM(p.absent_parts) OVER (
-            PARTITION BY p.student_durable_key, p.school_year, p.month_key, p.school_key ORDER BY p.first_date_key
-        ) AS TEXT), 2) END) AS absent_so_far
-    FROM part AS p
-) AS summed
-GROUP BY student_durable_key, school_year, month_key, school_key
+        student_durable_key, school_year, month_key, school_key, MIN(first_date_key) AS first_date_key,
+        MAX(last_date_key) AS last_date_key, SUM(days_recorded) AS days_recorded, SUM(absent_parts) AS absent_parts,
+        SUM(excused_parts) AS excused_parts, SUM(days_late) AS days_late, SUM(days_unmapped) AS days_unmapped,
+        COALESCE(STRING_AGG(day_marks, '' ORDER BY first_date_key), '') AS day_marks,
+        COALESCE(STRING_AGG(absent_so_far, '' ORDER BY first_date_key), '') AS absent_so_far
+    FROM (
+        SELECT
+            p.student_durable_key, p.school_year, p.month_key, p.school_key, p.first_date_key, p.last_date_key, p.days_recorded,
+            p.absent_parts, p.excused_parts, p.days_late, p.days_unmapped, p.day_marks,
+            COALESCE(p.absent_so_far, CASE WHEN p.days_recorded > 0 THEN SUBSTR(CAST(100000 + SUM(p.absent_parts) OVER (
+                PARTITION BY p.student_durable_key, p.school_year, p.month_key, p.school_key ORDER BY p.first_date_key
+            ) AS TEXT), 2) END) AS absent_so_far
+        FROM part AS p
+    ) AS summed
+    GROUP BY student_durable_key, school_year, month_key, school_key
+) AS c
+WINDOW in_order AS (
+    PARTITION BY c.student_durable_key, c.school_year ORDER BY c.month_key, c.first_date_key, c.school_key
+)

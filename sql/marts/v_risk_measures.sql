@@ -29,42 +29,41 @@ enrolled AS (
     CROSS JOIN look AS o
     WHERE s.is_current = 1 AND (s.left_on IS NULL OR o.as_of_date IS NULL OR s.left_on > o.as_of_date)
 ),
-running AS (
+year_to_date AS MATERIALIZED (
     SELECT
-        m.student_durable_key, m.month_key, m.first_date_key, m.days_recorded, m.absent_parts, m.days_unmapped,
-        m.day_marks, m.absent_so_far,
-        SUM(m.days_recorded) OVER in_order - m.days_recorded AS days_before,
-        SUM(m.absent_parts) OVER in_order - m.absent_parts AS parts_before,
-        SUM(m.days_recorded) OVER (PARTITION BY m.student_durable_key) AS days
+        m.student_durable_key, CAST(MAX(m.days_before + m.days_recorded) AS BIGINT) AS days,
+        CAST(SUM(m.absent_parts) AS BIGINT) AS absent_parts, SUM(m.days_unmapped) AS days_unmapped,
+        MAX(CASE WHEN RTRIM(m.day_marks, 'A') = '' THEN 0 ELSE m.days_before + LENGTH(RTRIM(m.day_marks, 'A')) END) AS last_present
     FROM look AS o
     CROSS JOIN enrolled AS e
     CROSS JOIN student_attendance_month AS m
     WHERE m.student_durable_key = e.student_durable_key AND m.school_year = o.school_year AND m.month_key <= o.month_key
-    WINDOW in_order AS (PARTITION BY m.student_durable_key ORDER BY m.month_key, m.first_date_key, m.school_key)
+    GROUP BY m.student_durable_key
 ),
 attendance AS MATERIALIZED (
     SELECT
-        r.student_durable_key, CAST(MAX(r.days) AS BIGINT) AS days, CAST(SUM(r.absent_parts) AS BIGINT) AS absent_parts,
-        SUM(r.days_unmapped) AS days_unmapped,
-        MAX(CASE WHEN RTRIM(r.day_marks, 'A') = '' THEN 0 ELSE r.days_before + LENGTH(RTRIM(r.day_marks, 'A')) END) AS last_present,
+        y.student_durable_key, MAX(y.days) AS days, MAX(y.absent_parts) AS absent_parts,
+        MAX(y.days_unmapped) AS days_unmapped, MAX(y.last_present) AS last_present,
         COALESCE(MAX(CASE
-            WHEN r.days - o.trend_days > r.days_before AND r.days - o.trend_days <= r.days_before + r.days_recorded
-            THEN r.parts_before
-                + CAST(SUBSTR(r.absent_so_far, CAST(5 * (r.days - o.trend_days - r.days_before) - 4 AS INTEGER), 5) AS INTEGER)
+            WHEN y.days - o.trend_days > m.days_before AND y.days - o.trend_days <= m.days_before + m.days_recorded
+            THEN m.parts_before
+                + CAST(SUBSTR(m.absent_so_far, CAST(5 * (y.days - o.trend_days - m.days_before) - 4 AS INTEGER), 5) AS INTEGER)
         END), 0) AS parts_before_recent,
         COALESCE(MAX(CASE
-            WHEN r.days - 2 * o.trend_days > r.days_before AND r.days - 2 * o.trend_days <= r.days_before + r.days_recorded
-            THEN r.parts_before
-                + CAST(SUBSTR(r.absent_so_far, CAST(5 * (r.days - 2 * o.trend_days - r.days_before) - 4 AS INTEGER), 5) AS INTEGER)
+            WHEN y.days - 2 * o.trend_days > m.days_before AND y.days - 2 * o.trend_days <= m.days_before + m.days_recorded
+            THEN m.parts_before
+                + CAST(SUBSTR(m.absent_so_far, CAST(5 * (y.days - 2 * o.trend_days - m.days_before) - 4 AS INTEGER), 5) AS INTEGER)
         END), 0) AS parts_before_both,
         MAX(CASE
-            WHEN o.first_days > r.days_before AND o.first_days <= r.days_before + r.days_recorded
-            THEN r.parts_before
-                + CAST(SUBSTR(r.absent_so_far, CAST(5 * (o.first_days - r.days_before) - 4 AS INTEGER), 5) AS INTEGER)
+            WHEN o.first_days > m.days_before AND o.first_days <= m.days_before + m.days_recorded
+            THEN m.parts_before
+                + CAST(SUBSTR(m.absent_so_far, CAST(5 * (o.first_days - m.days_before) - 4 AS INTEGER), 5) AS INTEGER)
         END) AS parts_in_first
-    FROM running AS r
-    CROSS JOIN look AS o
-    GROUP BY r.student_durable_key
+    FROM look AS o
+    CROSS JOIN year_to_date AS y
+    CROSS JOIN student_attendance_month AS m
+    WHERE m.student_durable_key = y.student_durable_key AND m.school_year = o.school_year AND m.month_key <= o.month_key
+    GROUP BY y.student_durable_key
 ),
 course AS (
     SELECT

@@ -40,18 +40,20 @@ def merge_months(tx: Transaction, script: Script, settings: Settings) -> None:
     else:
         tx.run(script, "anew")
         for rows in in_order(partial(_counted, script, settings), _parts(tx, script), PARTS_AT_ONCE):
-            tx.append(script.name, rows)
+            tx.append("counted_in_parts", rows, copy_of=script.name)
             passing(CrashPoint.MID_LOAD)
         give_back()
+        tx.run(script, "add_parts")
+    tx.run(script, "carry")
     tx.run(script, "let_go")
 
 
 def _counted(script: Script, settings: Settings, tables: Tables) -> pa.Table:
-    """The rows of a part, computed from its tables, in the order of their students."""
+    """The rows of a part, computed from its tables."""
     with duckdb_beside(settings.staged, MEMORY, threads=1) as connection:
         for name, rows in tables.items():
             connection.register(name, rows)
-        return connection.sql(script.rows).to_arrow_table().sort_by("student_durable_key")
+        return connection.sql(script.rows).to_arrow_table()
 
 
 def _parts(tx: Transaction, script: Script) -> Iterator[Tables]:

@@ -141,14 +141,17 @@ class Transaction:
         with self.cursor() as cursor:
             self.engine.enforce_references(cursor, script)
 
-    def append(self, table: str, rows: pd.DataFrame | pa.Table) -> int:
-        """Add rows to an existing table in bulk; columns are matched by name. Returns how many."""
+    def append(self, table: str, rows: pd.DataFrame | pa.Table, *, copy_of: str = "") -> int:
+        """Add rows to an existing table in bulk; columns are matched by name. Returns how many.
+
+        copy_of: the table whose columns it has, where it is a temporary one.
+        """
         if not len(rows):
             return 0
         arrow = pa.Table.from_pandas(rows, preserve_index=False) if isinstance(rows, pd.DataFrame) else rows
-        arrow = _as_declared(arrow, scripts().get(table), self.engine.arrow_types)
+        arrow = _as_declared(arrow, scripts().get(copy_of or table), self.engine.arrow_types)
         with self.cursor() as cursor:
-            cursor.adbc_ingest(table, arrow, mode="append")
+            cursor.adbc_ingest(table, arrow, mode="append", temporary=bool(copy_of))
         return len(rows)
 
     def emptying(self, table: str, rows: int) -> str:

@@ -84,6 +84,25 @@ def test_days_periods_schools_and_closures_are_counted_as_by_the_database(
     assert months_as_the_database_counts(house, settings) == ()
 
 
+@pytest.mark.parametrize("many", [1, 10**9])
+def test_what_came_before_is_carried_along_in_whatever_order_days_come(
+    house: House, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many_months, "MANY_MONTHS", many)
+    house.drop(f"students_{DAYS[0]}.csv", roster(0))
+    for number, (first, last) in enumerate([(40, 60), (0, 15), (15, 41), (3, 5), (60, 61), (61, 62)]):
+        house.drop(f"attendance_{number}.csv", attendance(number, first, last))
+        run_pipeline(house, load_settings())
+        assert months_as_the_database_counts(house, load_settings()) == (), f"after days {first} to {last}"
+    wrong = house.warehouse.frame(
+        "SELECT * FROM (SELECT days_before, SUM(days_recorded) OVER in_order - days_recorded AS days,"
+        " parts_before, SUM(absent_parts) OVER in_order - absent_parts AS parts FROM student_attendance_month"
+        " WINDOW in_order AS (PARTITION BY student_durable_key, school_year ORDER BY month_key, first_date_key,"
+        " school_key)) AS m WHERE days_before <> days OR parts_before <> parts"
+    )
+    assert wrong.empty
+
+
 def test_where_only_absences_are_sent_the_database_counts(house: House, caplog: pytest.LogCaptureFixture) -> None:
     settings = replace(load_settings(), attendance_sent="absences_only")
     house.drop(f"students_{DAYS[0]}.csv", roster(0))
