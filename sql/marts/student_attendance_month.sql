@@ -88,7 +88,8 @@ CREATE TEMP TABLE touched AS
 SELECT
     c.student_durable_key, c.month_key,
     CASE WHEN c.first_date_key > COALESCE(MAX(k.last_date_key), 0)
-        THEN c.first_date_key ELSE 100 * c.month_key END AS first_date_key
+        THEN c.first_date_key ELSE 100 * c.month_key END AS first_date_key,
+    CASE WHEN c.first_date_key > MAX(k.last_date_key) THEN 1 ELSE 0 END AS is_added_to
 FROM changed AS c
 LEFT JOIN kept AS k ON k.student_durable_key = c.student_durable_key AND k.month_key = c.month_key
 GROUP BY c.student_durable_key, c.month_key, c.first_date_key;
@@ -136,7 +137,7 @@ CROSS JOIN student_attendance_month AS m
 WHERE y.month_key = t.month_key AND m.student_durable_key = t.student_durable_key AND m.school_year = y.school_year
   AND m.month_key >= t.month_key
 GROUP BY m.student_durable_key, m.school_year
-HAVING COUNT(*) > 1 OR MAX(m.month_key) > MIN(t.month_key) OR MIN(t.first_date_key - 100 * t.month_key) = 0;
+HAVING COUNT(*) > 1 OR MAX(m.month_key) > MIN(t.month_key) OR MIN(t.is_added_to) = 0;
 
 UPDATE student_attendance_month AS a
 SET days_before = c.days_before, parts_before = c.parts_before
@@ -179,7 +180,7 @@ WHERE (student_durable_key, school_year, month_key, school_key) IN (
     SELECT student_durable_key, school_year, month_key, school_key FROM kept
 );
 
-UPDATE touched SET first_date_key = 100 * month_key;
+UPDATE touched SET first_date_key = 100 * month_key, is_added_to = 0;
 
 CREATE TEMP TABLE counted_in_parts AS SELECT * FROM student_attendance_month WHERE 1 = 0;
 

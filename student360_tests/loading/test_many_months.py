@@ -90,7 +90,8 @@ def test_what_came_before_is_carried_along_in_whatever_order_days_come(
 ) -> None:
     monkeypatch.setattr(many_months, "MANY_MONTHS", many)
     house.drop(f"students_{DAYS[0]}.csv", roster(0))
-    for number, (first, last) in enumerate([(40, 60), (0, 15), (15, 41), (3, 5), (60, 61), (61, 62)]):
+    spans = [(40, 60), (0, 15), (15, 41), (3, 5), *((day, day + 1) for day in range(60, 68))]
+    for number, (first, last) in enumerate(spans):
         house.drop(f"attendance_{number}.csv", attendance(number, first, last))
         run_pipeline(house, load_settings())
         assert months_as_the_database_counts(house, load_settings()) == (), f"after days {first} to {last}"
