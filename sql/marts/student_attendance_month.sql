@@ -3,7 +3,8 @@
 -- Days are counted in parts of 2520 a day, the least number that 1 to 10 periods divide without rest, so that limits are
 -- compared in integers. A month to which days are only added is not counted again: the row that was kept goes before them.
 -- What came before in the school year is carried along, so that a window of days needs no adding up; a correction of an old
--- month changes it in those that follow. The rows of a month lie together, so that a day's file rewrites those of its month, however long the history.
+-- month changes it in those that follow. The rows of a month lie together, so that a day's file rewrites those of its
+-- month, however long the history.
 -- STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
 -- without a row means, data/reference/dim_dates.csv when there is no school.
 
@@ -100,7 +101,7 @@ CREATE TEMP TABLE counted_anew AS
 SELECT k.student_durable_key, k.school_year, k.month_key, k.school_key
 FROM touched AS t
 JOIN kept AS k ON k.student_durable_key = t.student_durable_key AND k.month_key = t.month_key
-WHERE t.first_date_key = 100 * t.month_key;
+WHERE t.is_added_to = 0;
 
 DELETE FROM student_attendance_month
 WHERE (student_durable_key, school_year, month_key, school_key) IN (
@@ -203,13 +204,13 @@ ORDER BY c.school_year, c.month_key, c.student_durable_key;
 DROP TABLE counted_in_parts;
 
 -- name: parts
-SELECT p.month_key, MIN(p.student_durable_key) AS first_student, MAX(p.student_durable_key) AS last_student
+SELECT MIN(p.student_durable_key) AS first_student, MAX(p.student_durable_key) AS last_student
 FROM (
-    SELECT t.month_key, t.student_durable_key, NTILE({how_many}) OVER (ORDER BY t.student_durable_key) AS part_no
+    SELECT t.student_durable_key, NTILE({how_many}) OVER (ORDER BY t.student_durable_key) AS part_no
     FROM touched AS t
     WHERE t.month_key = {month}
 ) AS p
-GROUP BY p.month_key, p.part_no
+GROUP BY p.part_no
 ORDER BY first_student;
 
 -- name: rows

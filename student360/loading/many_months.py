@@ -4,7 +4,7 @@ Belongs here: when that pays, and what a part is. Does not belong here: how a mo
 sql/marts/student_attendance_month.sql, the same text that the database runs).
 
 The database looks up each fact by day and student, which pays for a day's file. Of the 5 million facts of a term on
-SQLite that is 33 s; read in the order they lie in and counted by DuckDB, they take 11.
+SQLite that is 33 s; read in the order they lie in and counted by DuckDB, they take 12.
 """
 
 import logging
