@@ -3,8 +3,8 @@
 -- Days are counted in parts of 2520 a day, the least number that 1 to 10 periods divide without rest, so that limits are
 -- compared in integers. A month to which days are only added is not counted again: the row that was kept goes before them.
 -- What came before in the school year is carried along, so that a window of days needs no adding up; a correction of an old
--- month changes it in those that follow. The rows of a month lie together, so that a day's file rewrites those of its
--- month, however long the history.
+-- month changes it in those that follow. The rows of a month lie together and are found by it, so that a day's file reads
+-- and rewrites those of its month, however long the history.
 -- STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
 -- without a row means, data/reference/dim_dates.csv when there is no school.
 
@@ -27,6 +27,7 @@ CREATE TABLE student_attendance_month (
     absent_so_far       {text} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
     PRIMARY KEY (student_durable_key, school_year, month_key, school_key)
 ) {strict};
+CREATE INDEX student_attendance_month_by_month ON student_attendance_month (school_year, month_key);
 
 -- name: row_count
 SELECT NULL AS not_worth_counting;
@@ -83,7 +84,8 @@ FROM changed AS c
 CROSS JOIN (SELECT DISTINCT month_key, school_year FROM dim_dates) AS y
 CROSS JOIN student_attendance_month AS m
 WHERE y.month_key = c.month_key AND m.student_durable_key = c.student_durable_key AND m.school_year = y.school_year
-  AND m.month_key = c.month_key;
+  AND m.month_key = c.month_key
+  AND m.month_key BETWEEN (SELECT MIN(c.month_key) FROM changed AS c) AND (SELECT MAX(c.month_key) FROM changed AS c);
 
 CREATE TEMP TABLE touched AS
 SELECT
@@ -137,8 +139,11 @@ CROSS JOIN (SELECT DISTINCT month_key, school_year FROM dim_dates) AS y
 CROSS JOIN student_attendance_month AS m
 WHERE y.month_key = t.month_key AND m.student_durable_key = t.student_durable_key AND m.school_year = y.school_year
   AND m.month_key >= t.month_key
+  AND m.month_key BETWEEN (SELECT MIN(t.month_key) FROM touched AS t) AND 999912
 GROUP BY m.student_durable_key, m.school_year
 HAVING COUNT(*) > 1 OR MAX(m.month_key) > MIN(t.month_key) OR MIN(t.is_added_to) = 0;
+
+ANALYZE out_of_step;
 
 UPDATE student_attendance_month AS a
 SET days_before = c.days_before, parts_before = c.parts_before

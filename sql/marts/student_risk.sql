@@ -39,6 +39,13 @@ CREATE TABLE student_risk (
 SELECT CASE WHEN o.is_judged = 0 OR EXISTS (SELECT 1 FROM touched_student) THEN 1 ELSE 0 END AS is_due FROM v_as_of AS o
 
 -- name: merge
+{who}
+
+{judge}
+
+{let_go}
+
+-- name: who
 CREATE TEMP TABLE to_judge AS
 SELECT s.student_durable_key
 FROM dim_students AS s
@@ -46,15 +53,12 @@ CROSS JOIN v_as_of AS o
 WHERE s.is_current = 1
   AND (o.is_judged = 0 OR s.student_durable_key IN (SELECT t.student_durable_key FROM touched_student AS t));
 
-CREATE TEMP TABLE level_now AS
-WITH {only_those},
-v_risk_measures AS ({v_risk_measures}),
-v_risk_rules AS ({v_risk_rules})
-SELECT * FROM ({v_risk_levels}) AS levels;
-
 DELETE FROM student_risk
 WHERE student_durable_key IN (SELECT student_durable_key FROM to_judge)
    OR student_durable_key NOT IN (SELECT s.student_durable_key FROM dim_students AS s WHERE s.is_current = 1);
+
+-- name: judge
+{levels}
 
 INSERT INTO student_risk (
     student_durable_key, risk_tier, risk_score, reasons, attendance_rate, attendance_flag, chronic_absence_tier,
@@ -63,15 +67,71 @@ INSERT INTO student_risk (
     homework_missing_rate, homework_flag, days_without_contact, contact_flag, data_coverage, known_until,
     rule_set
 )
+{judged};
+
+DROP TABLE level_now;
+
+-- name: let_go
+DROP TABLE to_judge;
+
+-- name: beside
+{levels}
+
+{judged};
+
+-- name: levels
+CREATE TEMP TABLE level_now AS
+WITH {only_those},
+v_risk_measures AS ({v_risk_measures}),
+v_risk_rules AS ({v_risk_rules})
+SELECT * FROM ({v_risk_levels}) AS levels;
+
+-- name: judged
 WITH {only_those},
 v_risk_rules AS ({v_risk_rules}),
 v_risk_levels AS (SELECT * FROM level_now),
 v_student_risk_indicators AS ({v_student_risk_indicators})
-SELECT * FROM ({rows}) AS judged;
+SELECT * FROM ({rows}) AS judged
 
-DROP TABLE level_now;
+-- name: parts
+SELECT MIN(p.student_durable_key) AS first_student, MAX(p.student_durable_key) AS last_student
+FROM (
+    SELECT j.student_durable_key, NTILE({how_many}) OVER (ORDER BY j.student_durable_key) AS part_no FROM to_judge AS j
+) AS p
+GROUP BY p.part_no
+ORDER BY first_student;
 
-DROP TABLE to_judge;
+-- name: these
+SELECT j.student_durable_key FROM to_judge AS j
+WHERE j.student_durable_key BETWEEN {first_student} AND {last_student}
+
+-- name: read
+SELECT * FROM dim_students WHERE is_current = 1 AND student_durable_key IN ({these});
+
+SELECT * FROM student_attendance_month
+WHERE student_durable_key IN ({these}) AND school_year = (SELECT o.school_year FROM v_as_of AS o);
+
+SELECT * FROM student_course
+WHERE student_durable_key IN ({these}) AND school_year IN (0, (SELECT o.school_year FROM v_as_of AS o));
+
+SELECT * FROM student_month
+WHERE student_durable_key IN ({these})
+  AND school_year BETWEEN (SELECT o.school_year - 1 FROM v_as_of AS o) AND (SELECT o.school_year FROM v_as_of AS o);
+
+SELECT * FROM fact_homework
+WHERE student_durable_key IN ({these})
+  AND due_date_key BETWEEN (
+      SELECT MIN(d.date_key)
+      FROM v_as_of AS o
+      JOIN dim_dates AS d ON d.day_number > o.day_number - (
+          SELECT MAX(w.window_size)
+          FROM (
+              SELECT 28 AS window_size
+              UNION ALL
+              SELECT r.window_size FROM risk_rules AS r WHERE r.indicator = 'homework_missing'
+          ) AS w
+      )
+  ) AND (SELECT o.as_of_date_key FROM v_as_of AS o);
 
 -- name: only_those
 dim_students AS (

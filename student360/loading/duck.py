@@ -1,16 +1,22 @@
 """DuckDB beside the warehouse: for what is computed from very many rows at once, where it is the faster one.
 
-Belongs here: how much memory it may take, and where the rest lies meanwhile. Does not belong here: what it computes.
+Belongs here: how much memory it may take, where the rest lies meanwhile, what it reads. Does not belong here: what it
+computes (the SQL files, the same text that the database runs), when that pays.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from student360.ingest.files import make_private
 from student360.warehouse.errors import WarehouseError
+from student360.warehouse.scripts import scripts
+from student360.warehouse.transaction import Transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,3 +42,28 @@ def duckdb_beside(folder: Path, memory: str, threads: int) -> Iterator["duckdb.D
                 yield connection
         except duckdb.Error as error:
             raise WarehouseError(f"DuckDB, which computes from many rows: {type(error).__name__}") from None
+
+
+def rows_read(tx: Transaction, source: str, query: str) -> pa.Table:
+    """A table, or '<table> WHERE ...', with those of its columns that a query names."""
+    columns = scripts()[source.split(maxsplit=1)[0]].columns
+    return tx.arrow_table(source, {column.name for column in columns} & words(query))
+
+
+def words(query: str) -> frozenset[str]:
+    """The names in a query, and its other words."""
+    return frozenset(re.findall(r"\w+", query))
+
+
+def computed_beside(statements: Sequence[str], folder: Path, memory: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+    """What the last of some statements gives, computed by DuckDB with one thread from tables alone.
+
+    Raises WarehouseError.
+    """
+    with duckdb_beside(folder, memory, threads=1) as connection:
+        for name, rows in tables.items():
+            connection.register(name, rows)
+        *before, query = statements
+        for statement in before:
+            connection.execute(statement)
+        return connection.sql(query).to_arrow_table()

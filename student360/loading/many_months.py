@@ -9,7 +9,6 @@ SQLite that is 33 s; read in the order they lie in and counted by DuckDB, they t
 
 import logging
 import math
-import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.threads import in_order
-from student360.loading.duck import duckdb_beside
+from student360.loading.duck import computed_beside, rows_read
 from student360.memory import give_back
 from student360.settings import Settings
 from student360.warehouse.scripts import Script, queries, scripts
@@ -39,21 +38,14 @@ def merge_months(tx: Transaction, script: Script, settings: Settings) -> None:
         tx.run(script, "add", queries())
     else:
         tx.run(script, "anew")
-        for rows in in_order(partial(_counted, script, settings), _parts(tx, script), PARTS_AT_ONCE):
+        counted = partial(computed_beside, [script.rows], settings.staged, MEMORY)
+        for rows in in_order(counted, _parts(tx, script), PARTS_AT_ONCE):
             tx.append("counted_in_parts", rows, copy_of=script.name)
             passing(CrashPoint.MID_LOAD)
         give_back()
         tx.run(script, "add_parts")
     tx.run(script, "carry")
     tx.run(script, "let_go")
-
-
-def _counted(script: Script, settings: Settings, tables: Tables) -> pa.Table:
-    """The rows of a part, computed from its tables."""
-    with duckdb_beside(settings.staged, MEMORY, threads=1) as connection:
-        for name, rows in tables.items():
-            connection.register(name, rows)
-        return connection.sql(script.rows).to_arrow_table()
 
 
 def _parts(tx: Transaction, script: Script) -> Iterator[Tables]:
@@ -73,16 +65,12 @@ def _parts(tx: Transaction, script: Script) -> Iterator[Tables]:
             these = f"student_durable_key BETWEEN {part['first_student']:d} AND {part['last_student']:d}"
             yield shared | {
                 "touched": _touched(tx, f"month_key = {month:d} AND {these}"),
-                "dim_students": _table(tx, script, "dim_students", these),
-                "fact_attendance": _table(tx, script, "fact_attendance", f"date_key IN ({days}) AND {these}"),
+                "dim_students": rows_read(tx, f"dim_students WHERE {these}", script.rows),
+                "fact_attendance": rows_read(
+                    tx, f"fact_attendance WHERE date_key IN ({days}) AND {these}", script.rows
+                ),
             }
         log.info("attendance of %d is counted: %d of %d months", month, number, len(months))
-
-
-def _table(tx: Transaction, script: Script, name: str, where: str) -> pa.Table:
-    """Some rows of a table, with the columns that the query names."""
-    words = set(re.findall(r"\w+", script.rows))
-    return tx.arrow_table(f"{name} WHERE {where}", {c.name for c in scripts()[name].columns} & words)
 
 
 def _touched(tx: Transaction, where: str) -> pa.Table:

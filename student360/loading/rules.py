@@ -12,12 +12,15 @@ import pandas as pd
 
 from student360.crash_points import CrashPoint, passing
 from student360.loading.many_months import merge_months
+from student360.loading.many_students import judge
 from student360.reference import check_reference, reference_digest, reference_rows, reference_text
 from student360.reference_checks import Mistake, ReferenceProblem
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.scripts import Script, operation, queries
 from student360.warehouse.warehouse import Transaction, Warehouse
+
+OF_VERY_MANY = {"student_attendance_month": merge_months, "student_risk": judge}
 
 
 def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> dict[str, int]:
@@ -43,8 +46,8 @@ def merge_rules(warehouse: Warehouse, script: Script, settings: Settings) -> dic
         if any(tx.value(query) == 0 for query in script.statements("due", {})):
             return {}
         passing(CrashPoint.MID_LOAD)
-        if "many" in script.sections:
-            merge_months(tx, script, settings)
+        if script.name in OF_VERY_MANY:
+            OF_VERY_MANY[script.name](tx, script, settings)
         else:
             tx.run(script, "merge", queries())
         figures = [row for query in script.statements("changed", {}) for row in tx.query(query)]

@@ -1,4 +1,4 @@
-"""The risk monitor says of each worked example what its source says, whole rows, on both engines."""
+"""The risk monitor says of each worked example what its source says, whole rows, on both engines and by DuckDB."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from student360.loading import many_students
 from student360.settings import PROJECT, load_settings
 from student360_tests.conftest import run_pipeline
 from student360_tests.risk.examples import WORLDS
@@ -17,10 +18,13 @@ from student360_tests.running import House
 LEFT_OUT = {"student_id", "full_name", "student_durable_key", "homeroom"}
 
 
+@pytest.mark.parametrize("many", [1, 10**9], ids=["judged by DuckDB", "judged by the database"])
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 def test_the_monitor_says_what_the_examples_say(
-    house: House, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    house: House, world: World, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(many_students, "MANY_STUDENTS", many)
+    monkeypatch.setattr(many_students, "STUDENTS_AT_ONCE", 7)
     found = monitor_of(world, house, tmp_path, monkeypatch)
     wrong = []
     for number, example in enumerate(world.examples, start=1):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from student360.loading import many_students
 from student360.risk import indicators_as_of, risk_as_of, risk_said_on
 from student360.sample import District, write_district
 from student360.settings import PROJECT
@@ -41,7 +42,12 @@ def monitor(house: House) -> pd.DataFrame:
     return house.warehouse.frame("SELECT * FROM v_student_risk_monitor ORDER BY student_id")
 
 
-def test_each_day_can_be_computed_again_and_agrees_with_what_was_said(house: House, load: Load, tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [1, 10**9], ids=["judged by DuckDB", "judged by the database"])
+def test_each_day_can_be_computed_again_and_agrees_with_what_was_said(
+    house: House, load: Load, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many_students, "MANY_STUDENTS", many)
+    monkeypatch.setattr(many_students, "STUDENTS_AT_ONCE", 15)
     seen: dict[date, pd.DataFrame] = {}
     for files in daily_files(tmp_path):
         load(files)
