@@ -43,6 +43,7 @@ ROWS_AT_ONCE = 100_000
 ROWS_SORTED_AT_ONCE = 1_000_000
 BATCHES_AHEAD = 8
 MEMORY = "150MB"
+PROCESSORS = 2
 TYPES = {
     "text": pa.dictionary(pa.int32(), pa.string()),
     "integer": pa.int64(),
@@ -136,18 +137,19 @@ def add_facts(
     """
     loaded = repeated = 0
     is_any_waiting = False
-    referred = {column: tx.arrow_table(parent, [key]).column(0) for column, parent, key in script.references}
+    by_us = () if tx.engine.always_checks_references else script.references
+    referred = {column: tx.arrow_table(parent, [key]).column(0) for column, parent, key in by_us}
     with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name), script) as queries:
         for batch in queries.batches("waiting"):
             if not is_any_waiting:
                 ledger.take_back(tx, file.file_id, contract.staging_table)
             is_any_waiting = True
             tx.append(contract.staging_table, pa.Table.from_batches([batch]))
-        queries.leave_room()
         days = _few_days_at_once(settings.staged / str(file.parquet_name), script)
         in_order_of_key = chain.from_iterable(queries.batches("facts", {**fragments, "days": some}) for some in days)
         each_once = _each_key_once(_with_references(in_order_of_key, referred, script), script.primary_key)
-        with closing(ahead(each_once, BATCHES_AHEAD if len(days) > 1 else 1)) as batches:
+        at_once = BATCHES_AHEAD if len(days) > 1 else 1
+        with queries.leaving_room(), closing(ahead(each_once, at_once)) as batches:
             for batch, repeats in batches:
                 loaded += tx.append(script.name, pa.Table.from_batches([batch]))
                 repeated += repeats
@@ -227,7 +229,7 @@ def _few_days_at_once(parquet: Path, script: Script) -> list[str]:
 def _with_references(
     batches: Iterator[pa.RecordBatch], referred: Mapping[str, pa.ChunkedArray], script: Script
 ) -> Iterator[pa.RecordBatch]:
-    """The same rows; what each refers to exists. Raises WarehouseError."""
+    """The same rows; what each refers to by the given columns exists. Raises WarehouseError."""
     for batch in batches:
         for column, keys in referred.items():
             if not pc.all(pc.is_in(batch[column].drop_null(), keys)).as_py():
@@ -260,9 +262,12 @@ class _Queries:
         self._connection = connection
         self._fragments = fragments
 
-    def leave_room(self) -> None:
-        """Use one processor from now on: the other one stores what comes out."""
+    @contextmanager
+    def leaving_room(self) -> Iterator[None]:
+        """Use one processor for the while: the other one stores what comes out."""
         self._connection.execute("SET threads = 1")
+        yield
+        self._connection.execute(f"SET threads = {PROCESSORS}")
 
     def reader(self, section: str, fragments: Mapping[str, str]) -> pa.RecordBatchReader:
         """What a section gives, batch by batch."""
@@ -285,7 +290,7 @@ def _duckdb(
         raise StagedRowsMissing(f"The rows of a staged file are gone: materialize {contract.staging_table} again.")
     referred = {"student_alias", *script.mentions(frozenset(scripts()), "resolve")} if script else set()
     conflicts = "row_reject WHERE reason_code = 'conflicting_duplicate' AND file_id ="
-    with duckdb_beside(parquet.parent, MEMORY, 2) as connection:
+    with duckdb_beside(parquet.parent, MEMORY, PROCESSORS) as connection:
         connection.read_parquet(str(parquet)).create_view("parquet_row")
         connection.register("due", pa.table({"file_id": [file.file_id]}))
         connection.register("conflict", tx.arrow_table(f"{conflicts} {file.file_id:d}", ["line_no"]))

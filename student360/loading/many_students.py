@@ -1,7 +1,7 @@
 """What the rules say of very many students, as when a day has passed: judged by DuckDB, some students at a time.
 
-Belongs here: when that pays, and what DuckDB is given. Does not belong here: how a student is judged (sql/marts, the very
-text that the database runs).
+Belongs here: when that pays, and what DuckDB is given. Does not belong here: how a student is judged (sql/marts, the
+same text that the database runs).
 """
 
 import math

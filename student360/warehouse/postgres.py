@@ -95,6 +95,7 @@ class PostgresEngine:
     fragments: Mapping[str, str] = FRAGMENTS
     arrow_types: Mapping[str, pa.DataType] = ARROW_TYPES
     typing_rows = 0
+    always_checks_references = True
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -48,6 +48,7 @@ class SqliteEngine:
     fragments: Mapping[str, str] = FRAGMENTS
     arrow_types: Mapping[str, pa.DataType] = ARROW_TYPES
     typing_rows = 1
+    always_checks_references = False
 
     def __init__(self, url: str) -> None:
         self.path = Path(url.removeprefix("sqlite:///"))

@@ -39,6 +39,7 @@ class Engine(Protocol):
     fragments: Mapping[str, str]
     arrow_types: Mapping[str, pa.DataType]
     typing_rows: int
+    always_checks_references: bool
 
     def connect(self) -> Any: ...
     def begin_reading(self, cursor: Any) -> None: ...

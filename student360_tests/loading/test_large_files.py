@@ -11,9 +11,11 @@ from student360.contracts import contracts
 from student360.loading.merge import merge_feed
 from student360.loading.pipeline import stage_feed
 from student360.loading.receive import receive
+from student360.loading.rules import merge_rules
 from student360.sample import District, write_district
 from student360.settings import load_settings
 from student360.warehouse.errors import WarehouseError
+from student360.warehouse.scripts import scripts
 from student360_tests.conftest import NewHouse, run_pipeline
 from student360_tests.loading.test_loading import STUDENTS, Load, assert_same, contents, ledger
 from student360_tests.running import House
@@ -132,7 +134,9 @@ def test_a_database_that_was_restored_without_the_parquet_file_stages_again(hous
 def test_a_reference_to_nothing_stops_the_merge_and_nothing_of_it_stays(house: House, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
     stage(house, "attendance_2026-01-08.csv", MESSY)
-    missing = "date_key refers to a row that does not exist"
+    for rules in ("dim_attendance_codes", "dim_subjects", "dim_schools"):
+        merge_rules(house.warehouse, scripts()[rules], load_settings())
+    missing = {"sqlite": "date_key refers to a row that does not exist", "postgres": "23503"}[house.engine]
     with pytest.raises(WarehouseError, match=missing), house.warehouse.transaction() as tx:
         tx.execute("DELETE FROM dim_dates WHERE date_key = 20260107")
         merge_feed(house.warehouse, ATTENDANCE, load_settings(), "test")
