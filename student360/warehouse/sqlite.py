@@ -95,6 +95,10 @@ class SqliteEngine:
                 break
         _set(cursor, f"busy_timeout = {BUSY_TIMEOUT_MS}")
 
+    def forget_writing(self, cursor: Any) -> bool:
+        """Whether a connection is as a new one after it wrote: no, it keeps temporary tables and how to check."""
+        return False
+
     def leave_references_unchecked(self, cursor: Any) -> None:
         """Let rows come without a look at what they refer to, until the connection ends: 4 s for 5 million facts."""
         _set(cursor, "foreign_keys = OFF")

@@ -44,6 +44,7 @@ class Engine(Protocol):
     def connect(self) -> Any: ...
     def begin_reading(self, cursor: Any) -> None: ...
     def begin_writing(self, cursor: Any, waiting: Callable[[], None]) -> None: ...
+    def forget_writing(self, cursor: Any) -> bool: ...
     def leave_references_unchecked(self, cursor: Any) -> None: ...
     def make_home(self, cursor: Any) -> None: ...
     def bind(self, statement: str) -> str: ...
@@ -228,50 +229,74 @@ def open_reading(engine: Engine, idle: list[Any] | None = None) -> Iterator[Tran
 
     idle: open connections without a transaction. One of them is used if there is one, and the one used is put there.
     """
-    connection = _taken(engine, idle or []) or _begun(engine, engine.begin_reading)
+    connection = _taken(engine, engine.begin_reading, idle) or _begun(engine, engine.begin_reading)
     is_sound = False
     try:
         with _whole(engine, connection) as transaction:
             yield transaction
         is_sound = True
     finally:
-        if idle is not None and is_sound:
-            idle.append(connection)
-        else:
-            connection.close()
+        _put_back(connection, idle if is_sound else None)
 
 
-def _taken(engine: Engine, idle: list[Any]) -> Any:
+def _taken(engine: Engine, begin: Callable[[Any], None], idle: list[Any] | None) -> Any:
     """An idle connection with its transaction begun; None if there is none that the server has not closed."""
     while idle:
         connection = idle.pop()
         try:
             with connection.cursor() as cursor:
-                engine.begin_reading(cursor)
+                begin(cursor)
         except adbc_driver_manager.Error:
             connection.close()
+        except BaseException:
+            connection.close()
+            raise
         else:
             return connection
     return None
 
 
+def _is_as_new(engine: Engine, connection: Any) -> bool:
+    """Whether a connection that wrote could be made as a new one; what it wrote is committed, whatever happens here."""
+    try:
+        with connection.cursor() as cursor:
+            return engine.forget_writing(cursor)
+    except adbc_driver_manager.Error:
+        return False
+
+
+def _put_back(connection: Any, idle: list[Any] | None) -> None:
+    """Keep a connection for the next one, or close it."""
+    if idle is None:
+        connection.close()
+    else:
+        idle.append(connection)
+
+
 @contextmanager
-def open_writing(engine: Engine, references_by_row: bool = True) -> Iterator[Transaction]:
-    """A transaction that alone may write; waits for another writer as long as it takes."""
+def open_writing(
+    engine: Engine, references_by_row: bool = True, idle: list[Any] | None = None
+) -> Iterator[Transaction]:
+    """A transaction that alone may write; waits for another writer as long as it takes.
+
+    idle: as for reading; where an engine cannot forget what was written with it, a connection is not used again.
+    """
 
     def begin(cursor: Any) -> None:
         if not references_by_row:
             engine.leave_references_unchecked(cursor)
         engine.begin_writing(cursor, lambda: log.warning("waiting for another run that writes to the warehouse"))
 
-    connection = _begun(engine, begin)
+    connection = _taken(engine, begin, idle) or _begun(engine, begin)
+    is_sound = False
     try:
         with _whole(engine, connection) as transaction:
             passing(CrashPoint.AFTER_BEGIN)
             yield transaction
             passing(CrashPoint.BEFORE_COMMIT)
+        is_sound = idle is not None and _is_as_new(engine, connection)
     finally:
-        connection.close()
+        _put_back(connection, idle if is_sound else None)
     passing(CrashPoint.AFTER_COMMIT)
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dagster import build_resources
 
 from student360.settings import load_settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import Script, scripts
-from student360.warehouse.warehouse import Warehouse
-from student360_tests.conftest import NewHouse
+from student360.warehouse.warehouse import Transaction, Warehouse
+from student360_tests.conftest import ON_POSTGRES_ONLY, NewHouse
+from student360_tests.postgres import ask
 from student360_tests.running import House
 
 REJECT = {"file_id": 1, "line_no": 1, "column_name": "x", "reason_code": "r", "value": "Zyx-Canary", "reason": "r"}
@@ -72,6 +74,36 @@ def test_a_reader_sees_one_state_while_a_writer_works(house: House) -> None:
             writer.execute("DELETE FROM row_reject")
         assert reader.value("SELECT COUNT(*) FROM row_reject") == before == 3
     assert house.warehouse.row_count("row_reject") == 0
+
+
+def test_transactions_of_a_run_share_a_connection_and_nothing_else(house: House) -> None:
+    with build_resources({"warehouse": house.warehouse}) as resources:
+        warehouse: Warehouse = resources.warehouse
+        for _ in range(2):
+            with warehouse.transaction() as tx:
+                tx.execute("CREATE TEMP TABLE scratch AS SELECT 1 AS one")
+                tx.execute("INSERT INTO setting (name, value) VALUES ('a', 'b') ON CONFLICT (name) DO NOTHING")
+            assert warehouse.row_count("setting") == 1
+        with pytest.raises(RuntimeError), warehouse.transaction() as tx:
+            tx.execute("DELETE FROM setting")
+            raise RuntimeError
+        assert warehouse.row_count("setting") == 1
+
+
+@ON_POSTGRES_ONLY
+def test_a_connection_that_the_server_closed_during_a_run_is_opened_again(house: House) -> None:
+    def who(tx: Transaction) -> int:
+        return tx.count("SELECT pg_backend_pid()")
+
+    with build_resources({"warehouse": house.warehouse}) as resources:
+        warehouse: Warehouse = resources.warehouse
+        with warehouse.transaction() as tx:
+            first = who(tx)
+        with warehouse.transaction() as tx:
+            assert who(tx) == first
+        assert ask(f"SELECT pg_terminate_backend({first})") == [(True,)]
+        with warehouse.transaction() as tx:
+            assert who(tx) != first
 
 
 def test_errors_never_quote_a_row(house: House) -> None:
