@@ -15,6 +15,9 @@ CREATE TABLE student_month (
     PRIMARY KEY (student_durable_key, school_year, month_key)
 ) {keyed};
 
+-- name: row_count
+SELECT NULL AS not_worth_counting;
+
 -- name: merge
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT DISTINCT f.student_durable_key, f.due_date_key / 100, 'homework'

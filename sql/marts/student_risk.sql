@@ -115,7 +115,7 @@ SELECT * FROM student_course
 WHERE student_durable_key IN ({these}) AND school_year IN (0, (SELECT o.school_year FROM v_as_of AS o));
 
 SELECT * FROM student_month
-WHERE student_durable_key IN ({these})
+WHERE student_durable_key IN ({these}) AND last_contact_key > 0
   AND school_year BETWEEN (SELECT o.school_year - 1 FROM v_as_of AS o) AND (SELECT o.school_year FROM v_as_of AS o);
 
 SELECT * FROM fact_homework

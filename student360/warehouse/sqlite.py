@@ -27,6 +27,7 @@ FRAGMENTS = {
     "real": "REAL",
     "date": "TEXT",
     "empty": "DELETE FROM",
+    "as_they_lie": "",
 }
 ARROW_TYPES = {
     "text": pa.string(),
