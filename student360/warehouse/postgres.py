@@ -24,8 +24,8 @@ from student360.warehouse.scripts import Script
 OLDEST_VERSION = 13
 CONNECTION_DEFAULTS = {"connect_timeout": "10", "application_name": "student360"}
 PATIENCE_SECONDS = 20.0
-# Two engines, one order of text: by code point, whatever the database's collation is. An index of rows as they lie finds
-# blocks of rows, never single ones: a planner without statistics may take months, which are few, for the key of a row.
+# Two engines, one order of text: by code point, whatever the database's collation is. An index of rows as they lie
+# finds blocks, never single rows: without statistics the planner may take months, which are few, for a row's key.
 FRAGMENTS = {
     "strict": "",
     "keyed": "",
