@@ -64,16 +64,10 @@ def _parts(tx: Transaction, script: Script) -> Iterator[Tables]:
         for part in tx.query(script.statements("parts", how_many)[0]):
             these = f"student_durable_key BETWEEN {part['first_student']:d} AND {part['last_student']:d}"
             yield shared | {
-                "touched": _touched(tx, f"month_key = {month:d} AND {these}"),
+                "touched": tx.arrow(f"SELECT * FROM touched WHERE month_key = {month:d} AND {these}"),
                 "dim_students": rows_read(tx, f"dim_students WHERE {these}", script.rows),
                 "fact_attendance": rows_read(
                     tx, f"fact_attendance WHERE date_key IN ({days}) AND {these}", script.rows
                 ),
             }
         log.info("attendance of %d is counted: %d of %d months", month, number, len(months))
-
-
-def _touched(tx: Transaction, where: str) -> pa.Table:
-    with tx.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM touched WHERE {where}")
-        return cursor.fetch_arrow_table()

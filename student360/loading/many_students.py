@@ -51,9 +51,7 @@ def _parts(tx: Transaction, script: Script, how_many: int, query: str) -> Iterat
         own = [statement.removeprefix("SELECT * FROM ") for statement in script.statements("read", some)]
         tables = {source.split(maxsplit=1)[0]: rows_read(tx, source, query) for source in own}
         shared = shared or {name: rows_read(tx, name, query) for name in _read(query) - tables.keys()}
-        with tx.cursor() as cursor:
-            cursor.execute(script.statements("these", some)[0])
-            yield shared | tables | {"to_judge": cursor.fetch_arrow_table()}
+        yield shared | tables | {"to_judge": tx.arrow(script.statements("these", some)[0])}
 
 
 def _read(query: str) -> frozenset[str]:

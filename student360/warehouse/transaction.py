@@ -102,9 +102,13 @@ class Transaction:
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query as dictionaries; days are ISO text on every engine."""
+        return _days_as_text(self.arrow(statement, parameters)).to_pylist()
+
+    def arrow(self, statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Rows of a query, with the types that the driver gives them."""
         with self.cursor() as cursor:
             self._send(cursor, statement, parameters)
-            return _days_as_text(cursor.fetch_arrow_table()).to_pylist()
+            return cursor.fetch_arrow_table()
 
     def frame(self, statement: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """The rows of a query as a DataFrame."""
