@@ -79,6 +79,7 @@ def move(source_url: str, target: Warehouse, console: Console) -> int:
             with open_writing(target.engine) as writing:
                 content, was_there = _copy(reading, writing, table.name)
                 if content.rows:
+                    writing.enforce_key(table)
                     writing.enforce_references(table)
                 writing.refresh_statistics(table.name)
             total += content.rows

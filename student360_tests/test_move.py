@@ -58,6 +58,8 @@ def test_everything_arrives_and_the_next_file_goes_on_from_there(
     assert contents(after.warehouse) == old_contents
     risk = "SELECT * FROM v_student_risk_monitor ORDER BY student_id"
     pd.testing.assert_frame_equal(before.warehouse.frame(risk), after.warehouse.frame(risk))
+    with pytest.raises(WarehouseError, match=r"(?i)constraint"), after.warehouse.transaction() as tx:
+        tx.execute("INSERT INTO fact_attendance SELECT * FROM fact_attendance")
     after.drop(
         "students_2026-06-01.csv", b"Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\nX1,A,,3,\n"
     )

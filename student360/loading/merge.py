@@ -84,6 +84,7 @@ def _merge_large_files(
                 large.remove(file)
             else:
                 add_facts(tx, script, contract, file, fragments, settings)
+                tx.enforce_key(script)
                 _note_what_was_merged(tx, script)
                 _drop(tx, "merged")
         return _settled(tx, script, large, before, run_id)
@@ -133,6 +134,7 @@ def _merge_facts(
     tx: Transaction, script: Script, contract: Contract, settings: Settings, due: list[LedgerFile]
 ) -> None:
     """Files that only add are merged together; each that is the whole truth of something after them, on its own."""
+    tx.enforce_key(script)
     fragments = fact_fragments(script) | _staging_fragments(script, contract)
     adding = [file for file in due if file.load_mode is LoadMode.DELTA or file.status == "waiting"]
     whole = [file for file in due if file not in adding]

@@ -158,6 +158,11 @@ class Script:
         return Script(self.name, self.layer, re.sub(r" REFERENCES \w+ \(\w+\)", "", self.text))
 
     @property
+    def without_key(self) -> "Script":
+        """The same table, with a primary key no longer, where that stands on a line of its own."""
+        return Script(self.name, self.layer, re.sub(r",([^\n]*)\n *PRIMARY KEY \([^)]*\)", r"\1", self.text))
+
+    @property
     def leading_key(self) -> str | None:
         """The first column of the primary key if it is an integer: what reads are split by."""
         key = self.primary_key[:1]

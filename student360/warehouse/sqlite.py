@@ -129,6 +129,9 @@ class SqliteEngine:
         """The table as its file says."""
         return script
 
+    def enforce_key(self, cursor: Any, script: Script) -> None:
+        """Nothing to do: the table has its key from the beginning."""
+
     def enforce_references(self, cursor: Any, script: Script) -> None:
         """Nothing to do: the table has its references from the beginning."""
 

@@ -145,6 +145,17 @@ def test_a_reference_to_nothing_stops_the_merge_and_nothing_of_it_stays(house: H
     assert house.warehouse.row_count("fact_attendance") == 3
 
 
+@pytest.mark.parametrize("large_from", [1000, 0], ids=["small", "large"])
+def test_no_key_of_a_fact_stands_twice_however_its_first_rows_came(
+    house: House, load: Load, monkeypatch: pytest.MonkeyPatch, large_from: int
+) -> None:
+    monkeypatch.setenv("STUDENT360_LARGE_FILE_MEGABYTES", str(large_from))
+    load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-08.csv": MESSY})
+    with pytest.raises(WarehouseError, match=r"(?i)constraint"), house.warehouse.transaction() as tx:
+        tx.execute("INSERT INTO fact_attendance SELECT * FROM fact_attendance WHERE line_no = 2")
+    assert house.warehouse.row_count("fact_attendance") == 3
+
+
 def test_what_a_process_that_died_left_behind_is_removed(house: House, load: Load) -> None:
     folder = load_settings().staged
     (folder / "spilled").mkdir(parents=True)
