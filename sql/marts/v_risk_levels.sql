@@ -32,9 +32,8 @@ measured AS MATERIALIZED (
         END AS raw_level
     FROM v_risk_measures AS m
     CROSS JOIN student AS s
-    CROSS JOIN rule AS r
-    WHERE s.student_durable_key = m.student_durable_key
-      AND r.school_key = s.school_key AND r.grade_band = s.grade_band AND r.indicator = m.indicator
+    LEFT JOIN rule AS r ON r.school_key = s.school_key AND r.grade_band = s.grade_band AND r.indicator = m.indicator
+    WHERE s.student_durable_key = m.student_durable_key AND COALESCE(r.rule_no, 0) > 0
 )
 SELECT
     m.student_durable_key AS student_durable_key, -- integer: The student.
