@@ -33,6 +33,7 @@ def judge(tx: Transaction, script: Script, settings: Settings) -> None:
     if students < MANY_STUDENTS:
         tx.run(script, "judge", queries())
     else:
+        tx.refresh_statistics("to_judge")
         statements = script.statements("beside", {**queries(), **IN_DUCKDB})
         judged = partial(computed_beside, statements, settings.staged, MEMORY)
         parts = _parts(tx, script, math.ceil(students / STUDENTS_AT_ONCE), "\n".join(statements))
