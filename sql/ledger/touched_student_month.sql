@@ -15,4 +15,5 @@ SELECT student_durable_key, month_key, feed, MIN(first_changed_key)
 FROM merged
 WHERE first_changed_key IS NOT NULL
 GROUP BY student_durable_key, month_key, feed
+ORDER BY student_durable_key, month_key, feed
 ON CONFLICT DO NOTHING;

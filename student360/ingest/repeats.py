@@ -19,7 +19,7 @@ HASHED = np.dtype([("key", np.uint64), ("said", np.uint64), ("line_no", np.int64
 ROWS_AT_ONCE = 2_000_000
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / the golden ratio, odd: multiplying by it loses nothing
 RANGES = 256
-RANGE_STARTS = np.arange(RANGES, dtype=np.uint64) << np.uint64(56)
+RANGE_SHIFT = np.uint64(56)
 
 
 class Repeats:
@@ -46,10 +46,10 @@ class Repeats:
         hashed["key"] = _hashes(rows[self._key])
         hashed["said"] = _hashes(rows[self._said])
         hashed["line_no"] = rows["line_no"]
-        hashed = hashed[np.argsort(hashed["key"])]
-        self._kept.write(hashed.tobytes())
-        starts = np.searchsorted(hashed["key"], RANGE_STARTS)
-        self._bounds.append(self._rows + np.append(starts, len(hashed)))
+        ranges = (hashed["key"] >> RANGE_SHIFT).astype(np.uint8)
+        self._kept.write(hashed[np.argsort(ranges, kind="stable")].view(np.uint8).data)
+        ends = np.cumsum(np.bincount(ranges, minlength=RANGES))
+        self._bounds.append(self._rows + np.concatenate(([0], ends)))
         self._rows += len(hashed)
 
     def contradicting_lines(self) -> np.ndarray:
@@ -85,6 +85,7 @@ def _hashes(columns: pd.DataFrame) -> np.ndarray:
 
 def _contradicting(rows: np.ndarray) -> np.ndarray:
     """The lines of rows that share their key with a row that says something else."""
+    rows = rows[_is_repeated(rows["key"])]
     if not len(rows):
         return np.empty(0, np.int64)
     rows = rows[np.argsort(rows["key"], kind="stable")]
@@ -92,3 +93,13 @@ def _contradicting(rows: np.ndarray) -> np.ndarray:
     group = np.cumsum(is_first) - 1
     differs = rows["said"] != rows["said"][is_first][group]
     return rows["line_no"][np.isin(group, group[differs])] if differs.any() else np.empty(0, np.int64)
+
+
+def _is_repeated(keys: np.ndarray) -> np.ndarray:
+    """Whether each key stands there more than once: few do, and numbers alone are sorted faster than rows."""
+    in_order = np.sort(keys)
+    repeated = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    if not len(repeated):
+        return np.zeros(len(keys), bool)
+    place = np.minimum(np.searchsorted(repeated, keys), len(repeated) - 1)
+    return repeated[place] == keys
