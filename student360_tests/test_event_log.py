@@ -82,8 +82,9 @@ def test_dagsters_own_storage_reads_the_same_events_from_the_same_tables(new_hou
 
 @ON_POSTGRES_ONLY
 def test_a_connection_that_the_server_closed_is_made_again_and_none_stays_after_the_end(
-    new_house: NewHouse, engine: str
+    new_house: NewHouse, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(event_log, "TRUSTED_SECONDS", 0.0)
     house = new_house(engine)
     ours = f"FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%{house.dagster_schema}%'"
     with house.instance() as instance:
