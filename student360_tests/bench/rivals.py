@@ -30,11 +30,34 @@ RAW_TO_FACTS = (
     " THEN 'Absent' ELSE 'Present' END) FROM raw_attendance WHERE status IS NOT NULL AND student_id IS NOT NULL"
     " GROUP BY student_id, date",
 )
-RATE_FROM_FACTS = (
-    "SELECT f.student_durable_key, 100.0 * SUM(CASE WHEN c.category = 'ABSENT' THEN 0 ELSE 1 END) / COUNT(*) AS rate"
-    " FROM fact_attendance AS f JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key"
-    " GROUP BY f.student_durable_key"
-)
+# What the original project's view says of each student, in one look at each fact: attendance decides first, then the
+# mean of the exam scores, then that of homework completion.
+ORIGINAL_VIEW = """
+    SELECT
+        s.student_id, s.full_name, s.grade_level, a.attendance_rate, p.exam_score, p.homework_completion,
+        CASE
+            WHEN a.attendance_rate < 80 THEN 'High Risk: Attendance'
+            WHEN p.exam_score < 60 THEN 'High Risk: Academics'
+            WHEN p.homework_completion < 50 THEN 'Medium Risk'
+            ELSE 'Low Risk'
+        END AS risk
+    FROM dim_students AS s
+    LEFT JOIN (
+        SELECT
+            f.student_durable_key,
+            100.0 * SUM(CASE WHEN c.category = 'ABSENT' THEN 0 ELSE 1 END) / COUNT(*) AS attendance_rate
+        FROM fact_attendance AS f
+        JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key
+        GROUP BY f.student_durable_key
+    ) AS a ON a.student_durable_key = s.student_durable_key
+    LEFT JOIN (
+        SELECT
+            f.student_durable_key, AVG(f.percent_bp / 100.0) AS exam_score, AVG(f.homework_bp / 100.0) AS homework_completion
+        FROM fact_performance AS f
+        GROUP BY f.student_durable_key
+    ) AS p ON p.student_durable_key = s.student_durable_key
+    WHERE s.is_current = 1
+"""
 NUMBERED = ("Date", "Student_ID", "Attendance_Status")
 KEYED = scripts()["fact_attendance"].without_references
 FLOOR_TABLE = "floor_attendance"
