@@ -52,7 +52,8 @@ ORIGINAL_VIEW = """
     ) AS a ON a.student_durable_key = s.student_durable_key
     LEFT JOIN (
         SELECT
-            f.student_durable_key, AVG(f.percent_bp / 100.0) AS exam_score, AVG(f.homework_bp / 100.0) AS homework_completion
+            f.student_durable_key, AVG(f.percent_bp / 100.0) AS exam_score,
+            AVG(f.homework_bp / 100.0) AS homework_completion
         FROM fact_performance AS f
         GROUP BY f.student_durable_key
     ) AS p ON p.student_durable_key = s.student_durable_key
