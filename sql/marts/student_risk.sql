@@ -94,35 +94,33 @@ v_student_risk_indicators AS ({v_student_risk_indicators})
 SELECT * FROM ({rows}) AS judged
 
 -- name: parts
-SELECT MIN(p.student_durable_key) AS first_student, MAX(p.student_durable_key) AS last_student
+SELECT
+    MIN(p.student_durable_key) AS first_student, MAX(p.student_durable_key) AS last_student, COUNT(*) AS students
 FROM (
     SELECT j.student_durable_key, NTILE({how_many}) OVER (ORDER BY j.student_durable_key) AS part_no FROM to_judge AS j
 ) AS p
 GROUP BY p.part_no
 ORDER BY first_student;
 
--- name: of_these
-student_durable_key BETWEEN {first_student} AND {last_student} AND student_durable_key IN ({these})
-
 -- name: these
 SELECT j.student_durable_key FROM to_judge AS j
 WHERE j.student_durable_key BETWEEN {first_student} AND {last_student}
 
 -- name: read
-SELECT * FROM dim_students WHERE is_current = 1 AND {of_these};
+SELECT * FROM dim_students WHERE is_current = 1 AND student_durable_key BETWEEN {first_student} AND {last_student}{if_due};
 
 SELECT * FROM student_attendance_month
-WHERE {of_these} AND school_year = (SELECT o.school_year FROM v_as_of AS o);
+WHERE student_durable_key BETWEEN {first_student} AND {last_student}{if_due} AND school_year = (SELECT o.school_year FROM v_as_of AS o);
 
 SELECT * FROM student_course
-WHERE {of_these} AND school_year IN (0, (SELECT o.school_year FROM v_as_of AS o));
+WHERE student_durable_key BETWEEN {first_student} AND {last_student}{if_due} AND school_year IN (0, (SELECT o.school_year FROM v_as_of AS o));
 
 SELECT * FROM student_month
-WHERE {of_these} AND last_contact_key > 0
+WHERE student_durable_key BETWEEN {first_student} AND {last_student}{if_due} AND last_contact_key > 0
   AND school_year BETWEEN (SELECT o.school_year - 1 FROM v_as_of AS o) AND (SELECT o.school_year FROM v_as_of AS o);
 
 SELECT * FROM fact_homework
-WHERE {of_these}
+WHERE student_durable_key BETWEEN {first_student} AND {last_student}{if_due}
   AND due_date_key BETWEEN (
       SELECT MIN(d.date_key)
       FROM v_as_of AS o

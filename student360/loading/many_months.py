@@ -44,6 +44,7 @@ def merge_months(tx: Transaction, script: Script, settings: Settings) -> None:
             passing(CrashPoint.MID_LOAD)
         give_back()
         tx.run(script, "add_parts")
+        tx.refresh_statistics(script.name)
     tx.run(script, "carry")
     tx.run(script, "let_go")
 

@@ -33,7 +33,6 @@ def judge(tx: Transaction, script: Script, settings: Settings) -> None:
     if students < MANY_STUDENTS:
         tx.run(script, "judge", queries())
     else:
-        tx.refresh_statistics("to_judge")
         statements = script.statements("beside", {**queries(), **IN_DUCKDB})
         judged = partial(computed_beside, statements, settings.staged, MEMORY)
         parts = _parts(tx, script, math.ceil(students / STUDENTS_AT_ONCE), "\n".join(statements))
@@ -48,11 +47,22 @@ def _parts(tx: Transaction, script: Script, how_many: int, query: str) -> Iterat
     """What the query reads, for some students after the others."""
     shared: dict[str, pa.Table] = {}
     for students in tx.query(script.statements("parts", {"how_many": str(how_many)})[0]):
-        some = {name: str(key) for name, key in students.items()}
-        own = [statement.removeprefix("SELECT * FROM ") for statement in script.statements("read", some)]
+        some = {name: str(number) for name, number in students.items()}
+        due = script.statements("these", some)[0]
+        if_due = f" AND student_durable_key IN ({due})" if _are_scattered(**students) else ""
+        read = script.statements("read", some | {"if_due": if_due})
+        own = [statement.removeprefix("SELECT * FROM ") for statement in read]
         tables = {source.split(maxsplit=1)[0]: rows_read(tx, source, query) for source in own}
         shared = shared or {name: rows_read(tx, name, query) for name in _read(query) - tables.keys()}
-        yield shared | tables | {"to_judge": tx.arrow(script.statements("these", some)[0])}
+        yield shared | tables | {"to_judge": tx.arrow(due)}
+
+
+def _are_scattered(first_student: int, last_student: int, students: int) -> bool:
+    """Whether most keys between the first student and the last are of others, whose rows had better not be read.
+
+    Else a range of keys is all that is said: PostgreSQL takes a third less time for it.
+    """
+    return last_student - first_student >= 2 * students
 
 
 def _read(query: str) -> frozenset[str]:

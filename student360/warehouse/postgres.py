@@ -225,8 +225,15 @@ class PostgresEngine:
             cursor.execute(f"ALTER TABLE {script.name} {', '.join(added)}")
 
     def refresh_statistics(self, cursor: Any, table: str) -> None:
-        """Tell the planner what is in a table now: autovacuum would come minutes later."""
+        """Tell the planner, and indexes of rows as they lie, what is in a table now: autovacuum would come minutes
+        later, and until then such an index leads to all that is new."""
         cursor.execute(f"ANALYZE {table}")
+        cursor.execute(
+            "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index AS i"
+            " JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS a ON a.oid = c.relam"
+            f" WHERE i.indrelid = to_regclass('{table}') AND a.amname = 'brin'"
+        )
+        cursor.fetchall()
 
     def describe(self, cursor: Any, scripts: Iterable[Script]) -> None:
         """Put the descriptions and privacy tags of all tables, views and columns into the database's catalog."""
