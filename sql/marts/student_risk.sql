@@ -106,21 +106,24 @@ ORDER BY first_student;
 SELECT j.student_durable_key FROM to_judge AS j
 WHERE j.student_durable_key BETWEEN {first_student} AND {last_student}
 
+-- name: of_these
+student_durable_key BETWEEN {first_student} AND {last_student} {if_due}
+
 -- name: read
-SELECT * FROM dim_students WHERE is_current = 1 AND student_durable_key BETWEEN {first_student} AND {last_student}{if_due};
+SELECT * FROM dim_students WHERE is_current = 1 AND {of_these};
 
 SELECT * FROM student_attendance_month
-WHERE student_durable_key BETWEEN {first_student} AND {last_student}{if_due} AND school_year = (SELECT o.school_year FROM v_as_of AS o);
+WHERE {of_these} AND school_year = (SELECT o.school_year FROM v_as_of AS o);
 
 SELECT * FROM student_course
-WHERE student_durable_key BETWEEN {first_student} AND {last_student}{if_due} AND school_year IN (0, (SELECT o.school_year FROM v_as_of AS o));
+WHERE {of_these} AND school_year IN (0, (SELECT o.school_year FROM v_as_of AS o));
 
 SELECT * FROM student_month
-WHERE student_durable_key BETWEEN {first_student} AND {last_student}{if_due} AND last_contact_key > 0
+WHERE {of_these} AND last_contact_key > 0
   AND school_year BETWEEN (SELECT o.school_year - 1 FROM v_as_of AS o) AND (SELECT o.school_year FROM v_as_of AS o);
 
 SELECT * FROM fact_homework
-WHERE student_durable_key BETWEEN {first_student} AND {last_student}{if_due}
+WHERE {of_these}
   AND due_date_key BETWEEN (
       SELECT MIN(d.date_key)
       FROM v_as_of AS o

@@ -49,7 +49,7 @@ def _parts(tx: Transaction, script: Script, how_many: int, query: str) -> Iterat
     for students in tx.query(script.statements("parts", {"how_many": str(how_many)})[0]):
         some = {name: str(number) for name, number in students.items()}
         due = script.statements("these", some)[0]
-        if_due = f" AND student_durable_key IN ({due})" if _are_scattered(**students) else ""
+        if_due = f"AND student_durable_key IN ({due})" if _are_scattered(**students) else ""
         read = script.statements("read", some | {"if_due": if_due})
         own = [statement.removeprefix("SELECT * FROM ") for statement in read]
         tables = {source.split(maxsplit=1)[0]: rows_read(tx, source, query) for source in own}

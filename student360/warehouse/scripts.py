@@ -159,7 +159,7 @@ class Script:
 
     @property
     def without_key(self) -> "Script":
-        """The same table, with a primary key no longer, where that stands on a line of its own."""
+        """The same table without its primary key, where that stands on a line of its own."""
         return Script(self.name, self.layer, re.sub(r",([^\n]*)\n *PRIMARY KEY \([^)]*\)", r"\1", self.text))
 
     @property

@@ -67,6 +67,26 @@ def test_each_day_can_be_computed_again_and_agrees_with_what_was_said(
             assert set(each["indicator"]) >= {"attendance_rate", "attendance_trend", "courses_failing"}
 
 
+@pytest.mark.parametrize("many", [1, 10**9], ids=["judged by DuckDB", "judged by the database"])
+def test_a_correction_about_a_few_students_far_apart_changes_what_is_said_of_them_and_of_nobody_else(
+    house: House, load: Load, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many_students, "MANY_STUDENTS", many)
+    load(daily_files(tmp_path)[0])
+    before = monitor(house)
+    days = pd.bdate_range(end=before["known_until"][0], periods=5)
+    few = ["S000001", "S000040"]
+    rows = "".join(f"{student},{day:%Y-%m-%d},Absent\n" for day in days for student in few)
+    load({f"attendance_{days[-1] + pd.Timedelta(days=1):%Y-%m-%d}.csv": f"Student_ID,Date,Attendance_Status\n{rows}"})
+    after = monitor(house)
+    changed = (after != before)[["days_absent", "days_absent_in_a_row", "reasons"]].all(axis=1)
+    assert after.loc[changed, "student_id"].tolist() == few
+    pd.testing.assert_frame_equal(after[~changed], before[~changed])
+    with house.warehouse.reading() as tx:
+        again = risk_as_of(tx, days[-1].date()).sort_values("student_id", ignore_index=True)
+    pd.testing.assert_frame_equal(again, after, check_dtype=False)
+
+
 def test_a_snapshot_keeps_what_was_known_then_and_computing_anew_knows_the_correction(house: House, load: Load) -> None:
     head = "Student_ID,Date,Attendance_Status\n"
     days = [f"2025-09-{day:02}" for day in (1, 2, 3, 4, 5, 8, 9, 10, 11, 12)]
