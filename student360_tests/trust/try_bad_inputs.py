@@ -138,6 +138,8 @@ def file_that_may_not_be_read() -> Result:
         (landing / "attendance_good.csv").chmod(0o644)
         with multiprocessing.get_context("fork").Pool(1, initializer=_become_nobody) as pool:
             seen = pool.apply(_names_in, (landing,))
+            pool.close()
+            pool.join()
     problem = "" if seen == ["attendance_good.csv"] else f"seen: {seen}"
     return Result(case, "left", (0, 0, 0), frozenset(), problem)
 
