@@ -11,9 +11,15 @@ CREATE TABLE touched_student_month (
 
 -- name: after_merge
 INSERT INTO touched_student_month (student_durable_key, month_key, feed, first_date_key)
-SELECT student_durable_key, month_key, feed, MIN(first_changed_key)
-FROM merged
-WHERE first_changed_key IS NOT NULL
-GROUP BY student_durable_key, month_key, feed
-ORDER BY student_durable_key, month_key, feed
-ON CONFLICT DO NOTHING;
+SELECT n.student_durable_key, n.month_key, n.feed, n.first_date_key
+FROM (
+    SELECT student_durable_key, month_key, feed, MIN(first_changed_key) AS first_date_key
+    FROM merged
+    WHERE first_changed_key IS NOT NULL
+    GROUP BY student_durable_key, month_key, feed
+) AS n
+LEFT JOIN touched_student_month AS t
+    ON t.student_durable_key = n.student_durable_key AND t.month_key = n.month_key AND t.feed = n.feed
+    AND t.first_date_key = n.first_date_key
+WHERE t.feed IS NULL
+ORDER BY n.student_durable_key, n.month_key, n.feed;

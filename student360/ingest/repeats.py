@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from student360.contracts import Contract
+from student360.ingest.threads import in_order
 
 HASHED = np.dtype([("key", np.uint64), ("said", np.uint64), ("line_no", np.int64)])
-ROWS_AT_ONCE = 2_000_000
+ROWS_AT_ONCE = 1_000_000
+PARTS_AT_ONCE = 2
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / the golden ratio, odd: multiplying by it loses nothing
 RANGES = 256
 RANGE_SHIFT = np.uint64(56)
@@ -47,7 +49,7 @@ class Repeats:
         hashed["said"] = _hashes(rows[self._said])
         hashed["line_no"] = rows["line_no"]
         ranges = (hashed["key"] >> RANGE_SHIFT).astype(np.uint8)
-        self._kept.write(hashed[np.argsort(ranges, kind="stable")].view(np.uint8).data)
+        self._kept.write(np.take(hashed, np.argsort(ranges, kind="stable")).view(np.uint8).data)
         ends = np.cumsum(np.bincount(ranges, minlength=RANGES))
         self._bounds.append(self._rows + np.concatenate(([0], ends)))
         self._rows += len(hashed)
@@ -56,8 +58,8 @@ class Repeats:
         """The line numbers of all rows whose key came with other values too (int64, sorted)."""
         self._kept.flush()
         at_once = max(1, RANGES * ROWS_AT_ONCE // max(self._rows, 1))
-        found = [_contradicting(self._read(first, min(first + at_once, RANGES))) for first in range(0, RANGES, at_once)]
-        return np.sort(np.concatenate(found))
+        parts = (self._read(first, min(first + at_once, RANGES)) for first in range(0, RANGES, at_once))
+        return np.sort(np.concatenate(list(in_order(_contradicting, parts, PARTS_AT_ONCE))))
 
     def _read(self, first: int, last: int) -> np.ndarray:
         """All rows whose key lies in some of the RANGES."""
