@@ -209,8 +209,8 @@ class Transaction:
 def _sent_in_pieces(rows: pa.Table | pa.RecordBatchReader) -> pa.RecordBatchReader:
     """The same rows in batches that a socket takes whole.
 
-    PostgreSQL's driver encodes a batch and then waits until it is sent, and meanwhile the server waits for the next one.
-    So both work at once: 5 million rows of 9 columns take 4.2 s, in batches of 100,000 they take 7.
+    PostgreSQL's driver encodes a batch, then waits until it is sent; meanwhile the server waits for the next one. In
+    pieces both work at once: 5 million rows of 9 columns take 4.2 s, in batches of 100,000 they take 7.
     """
     if isinstance(rows, pa.Table):
         return rows.to_reader(ROWS_SENT_AT_ONCE)
