@@ -8,6 +8,9 @@
 -- STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
 -- without a row means, data/reference/dim_dates.csv when there is no school.
 
+-- The key begins with the school year: a year of some students is one stretch of it, without their years before. On
+-- PostgreSQL 10,000 students' months are read in 20 ms; with the student first it looked through the whole year, 60 to 90.
+
 -- name: schema
 CREATE TABLE student_attendance_month (
     student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
@@ -25,7 +28,7 @@ CREATE TABLE student_attendance_month (
     parts_before        {integer} NOT NULL, -- Of them, missed, in parts of 2520 a day. [sensitive]
     day_marks           {text} NOT NULL, -- A sign for each day recorded, in order: P present, H missed in part, A missed. [sensitive]
     absent_so_far       {text} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
-    PRIMARY KEY (student_durable_key, school_year, month_key, school_key)
+    PRIMARY KEY (school_year, student_durable_key, month_key, school_key)
 ) {strict};
 CREATE INDEX student_attendance_month_by_month ON student_attendance_month {as_they_lie} (school_year, month_key);
 
@@ -48,7 +51,7 @@ FROM setting AS a
 CROSS JOIN dim_students AS s
 CROSS JOIN (
     SELECT
-        d.month_key,
+        d.school_year, d.month_key,
         MAX(CASE WHEN (d.date_key > u.presumed_until) <> (d.date_key > e.last_date_key) THEN 1 ELSE 0 END) AS has_moved
     FROM (
         SELECT COALESCE((SELECT CAST(p.value AS INTEGER) FROM setting AS p WHERE p.name = 'presumed_until'), 0) AS presumed_until
@@ -57,12 +60,12 @@ CROSS JOIN (
     JOIN dim_dates AS l ON l.date_key = e.last_date_key
     JOIN dim_dates AS d ON d.school_year = l.school_year AND d.date_key >= e.first_date_key
         AND (d.date_key <= e.last_date_key OR d.date_key <= u.presumed_until)
-    GROUP BY d.month_key
+    GROUP BY d.school_year, d.month_key
 ) AS m
 WHERE a.name = 'attendance_sent' AND a.value = 'absences_only' AND s.is_current = 1
   AND (m.has_moved = 1 OR NOT EXISTS (
       SELECT 1 FROM student_attendance_month AS k
-      WHERE k.student_durable_key = s.student_durable_key AND k.month_key = m.month_key
+      WHERE k.school_year = m.school_year AND k.student_durable_key = s.student_durable_key AND k.month_key = m.month_key
   ))
 ON CONFLICT DO NOTHING;
 
@@ -106,13 +109,13 @@ JOIN kept AS k ON k.student_durable_key = t.student_durable_key AND k.month_key 
 WHERE t.is_added_to = 0;
 
 DELETE FROM student_attendance_month
-WHERE (student_durable_key, school_year, month_key, school_key) IN (
-    SELECT student_durable_key, school_year, month_key, school_key FROM counted_anew
+WHERE (school_year, student_durable_key, month_key, school_key) IN (
+    SELECT school_year, student_durable_key, month_key, school_key FROM counted_anew
 );
 
 DELETE FROM kept
-WHERE (student_durable_key, school_year, month_key, school_key) IN (
-    SELECT student_durable_key, school_year, month_key, school_key FROM counted_anew
+WHERE (school_year, student_durable_key, month_key, school_key) IN (
+    SELECT school_year, student_durable_key, month_key, school_key FROM counted_anew
 );
 
 -- name: add
@@ -125,7 +128,7 @@ SELECT * FROM (
 ) AS counted
 WHERE 1 = 1
 ORDER BY school_year, month_key, student_durable_key
-ON CONFLICT (student_durable_key, school_year, month_key, school_key) DO UPDATE SET
+ON CONFLICT (school_year, student_durable_key, month_key, school_key) DO UPDATE SET
     first_date_key = excluded.first_date_key, last_date_key = excluded.last_date_key,
     days_recorded = excluded.days_recorded, absent_parts = excluded.absent_parts, excused_parts = excluded.excused_parts,
     days_late = excluded.days_late, days_unmapped = excluded.days_unmapped, day_marks = excluded.day_marks,
@@ -182,8 +185,8 @@ WHERE NOT EXISTS (SELECT 1 FROM setting AS p WHERE p.name = 'attendance_sent' AN
 
 -- name: anew
 DELETE FROM student_attendance_month
-WHERE (student_durable_key, school_year, month_key, school_key) IN (
-    SELECT student_durable_key, school_year, month_key, school_key FROM kept
+WHERE (school_year, student_durable_key, month_key, school_key) IN (
+    SELECT school_year, student_durable_key, month_key, school_key FROM kept
 );
 
 UPDATE touched SET first_date_key = 100 * month_key, is_added_to = 0;
