@@ -38,6 +38,7 @@ QUOTE, NEWLINE = 0x22, 0x0A
 OTHER, CORRECTION_OF, WHAT_IS_WRONG = "other:", "correction_of", "what_is_wrong"
 Reject = tuple[int, str, str, str, str | None]
 PAST_THE_BOM = 0  # the state of an utf-8-sig decoder that has seen the first bytes
+LONGEST_CHARACTER = 4  # bytes of UTF-8
 
 
 @dataclass
@@ -206,7 +207,7 @@ class StrictCsv:
                 block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             if line_no == 1 and not utf16 and b"\0" in block[:4]:
                 raise BadFile("encoding")
-            if b"\0\0\0\0" in block:
+            if b"\0" in block and b"\0\0\0\0" in block:
                 raise BadFile("nul_bytes")
             line_no += _line_feeds(block)
             if block:
@@ -376,13 +377,27 @@ def _line_feeds(block: bytes) -> int:
 
 
 def _recoded(raw: bytes, decoder: codecs.IncrementalDecoder, is_utf16: bool) -> bytes:
-    """The next bytes of a file as UTF-8. What is UTF-8 is decoded to see that it is, and needs no encoding again."""
+    """The next bytes of a file as UTF-8; what is UTF-8 already is only looked at. The decoder keeps the bytes of a
+    character that is not complete, and raises UnicodeDecodeError."""
     held, state = decoder.getstate()
-    text = decoder.decode(raw, final=not raw)
-    if is_utf16 or state != PAST_THE_BOM:
-        return text.encode()
-    incomplete, _ = decoder.getstate()
-    return (held + raw).removesuffix(incomplete)
+    if is_utf16 or state != PAST_THE_BOM or not raw:
+        return decoder.decode(raw, final=not raw).encode()
+    data = held + raw
+    for end in range(len(data), max(0, len(data) - LONGEST_CHARACTER), -1):
+        if _is_utf8(data, end):
+            decoder.setstate((data[end:], PAST_THE_BOM))
+            return data[:end]
+    return decoder.decode(raw).encode()
+
+
+def _is_utf8(data: bytes, end: int) -> bool:
+    """Whether the bytes up to an end are UTF-8, by Arrow, which makes no text of them: a tenth of the time."""
+    bounds = pa.py_buffer(np.array([0, end], np.int32))
+    try:
+        pa.Array.from_buffers(pa.string(), 1, [None, bounds, pa.py_buffer(data)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _places(data: np.ndarray, byte: int) -> np.ndarray:
@@ -429,7 +444,8 @@ def _regular_bounds(data: np.ndarray, quotes: np.ndarray) -> tuple[np.ndarray, n
     line_ends = _places(data, NEWLINE)
     ends = _outside(line_ends, quotes) + 1
     starts = np.concatenate(([0], ends[:-1]))
-    return starts, ends, np.searchsorted(line_ends, starts)
+    lines = np.searchsorted(line_ends, starts) if len(quotes) else np.arange(len(starts))
+    return starts, ends, lines
 
 
 def _rows_one_by_one(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
