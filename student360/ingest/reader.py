@@ -404,9 +404,9 @@ def _places(data: np.ndarray, byte: int) -> np.ndarray:
     return np.flatnonzero(data == byte)
 
 
-def _outside(places: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """Those places of a block that do not lie inside quotes, given where its quotes are."""
-    return places[np.searchsorted(quotes, places) % 2 == 0] if len(quotes) else places
+def _are_outside(places: np.ndarray, quotes: np.ndarray) -> np.ndarray:
+    """Which places of a block do not lie inside quotes, given where its quotes are."""
+    return np.searchsorted(quotes, places) % 2 == 0 if len(quotes) else np.ones(len(places), bool)
 
 
 def _quotes_are_regular(data: np.ndarray, quotes: np.ndarray, delimiter: int) -> bool:
@@ -434,7 +434,8 @@ def _rows(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndar
     if not _quotes_are_regular(data, quotes, ord(delimiter)):
         return _rows_one_by_one(block, delimiter)
     starts, ends, lines = _regular_bounds(data, quotes)
-    separators = _outside(_places(data, ord(delimiter)), quotes)
+    separators = _places(data, ord(delimiter))
+    separators = separators[_are_outside(separators, quotes)]
     before = np.searchsorted(separators, np.concatenate((starts, ends[-1:])))
     return starts, ends, np.diff(before) + 1, lines
 
@@ -442,10 +443,9 @@ def _rows(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndar
 def _regular_bounds(data: np.ndarray, quotes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The bounds of the rows of a block whose quotes are regular, given where they are."""
     line_ends = _places(data, NEWLINE)
-    ends = _outside(line_ends, quotes) + 1
-    starts = np.concatenate(([0], ends[:-1]))
-    lines = np.searchsorted(line_ends, starts) if len(quotes) else np.arange(len(starts))
-    return starts, ends, lines
+    last_lines = np.flatnonzero(_are_outside(line_ends, quotes))
+    ends = line_ends[last_lines] + 1
+    return np.append(0, ends[:-1]), ends, np.append(0, last_lines[:-1] + 1)
 
 
 def _rows_one_by_one(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -474,7 +474,7 @@ def _last_row_end(held: bytes) -> int:
         return last + 1
     ends = _places(data, NEWLINE)
     if not _lone_quotes_only(held):
-        ends = _outside(ends, _places(data, QUOTE))
+        ends = ends[_are_outside(ends, _places(data, QUOTE))]
     return int(ends[-1]) + 1 if len(ends) else 0
 
 
