@@ -21,7 +21,7 @@ from student360_tests.latency import all_at_once, daily_file, one_after_the_othe
 from student360_tests.postgres import ask, drop_schema, server_url
 from student360_tests.running import House, installation, remove_schemas
 
-ROUNDS = 3
+ROUNDS = 5
 BULK_ROUNDS = 2
 READS = 7
 OTHER_FEEDS = ("students", "performance", "homework", "communication")
