@@ -190,13 +190,7 @@ WHERE i.opens_version = 1;
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT m.student_durable_key, m.month_key, 'attendance'
 FROM incoming AS i
-CROSS JOIN (
-    SELECT DISTINCT d.school_year
-    FROM data_extent AS e
-    JOIN dim_dates AS d ON d.date_key BETWEEN e.first_date_key AND e.last_date_key
-    WHERE e.feed = 'attendance'
-) AS y
-CROSS JOIN student_attendance_month AS m
+{months_of_attendance}
 WHERE m.school_year = y.school_year AND m.student_durable_key = i.student_durable_key
   AND (
       i.standing = 'new' OR i.school_key IS DISTINCT FROM i.current_school

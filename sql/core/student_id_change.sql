@@ -84,13 +84,7 @@ WHERE dim_students.student_durable_key = r.from_key;
 CREATE TEMP TABLE known_month AS
 SELECT m.student_durable_key, m.month_key, 'attendance' AS feed
 FROM (SELECT from_key AS student_durable_key FROM rekey UNION SELECT to_key FROM rekey) AS r
-CROSS JOIN (
-    SELECT DISTINCT d.school_year
-    FROM data_extent AS e
-    JOIN dim_dates AS d ON d.date_key BETWEEN e.first_date_key AND e.last_date_key
-    WHERE e.feed = 'attendance'
-) AS y
-CROSS JOIN student_attendance_month AS m
+{months_of_attendance}
 WHERE m.school_year = y.school_year AND m.student_durable_key = r.student_durable_key
 UNION
 SELECT student_durable_key, month_key, 'homework' FROM student_month

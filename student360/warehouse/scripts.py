@@ -20,6 +20,7 @@ from student360.settings import SQL
 SECTION = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 STATEMENT_END = re.compile(r";[ \t]*(?:--[^\n]*)?$", re.MULTILINE)
 COLUMN_COMMENT = re.compile(r"^\s*(?P<code>[^-\n][^\n]*?)\s*,?\s*-- (?P<text>[^\n]+)$", re.MULTILINE)
+SHARED_JOINS = ("student_of_the_day", "months_of_attendance")
 LINEAGE = (
     StagingColumn("file_id", "integer", "The file the row came from (ingest_file).", privacy=Privacy.PUBLIC),
     StagingColumn("line_no", "integer", "The line of the file that the row begins on.", privacy=Privacy.PUBLIC),
@@ -210,11 +211,12 @@ def changes_script(found: Mapping[str, Script]) -> Script:
     return Script(view.name, view.layer, view.text.replace("    {facts}", rows))
 
 
-def with_student_of_the_day(found: Mapping[str, Script]) -> dict[str, Script]:
-    """The same, with the join that finds the student's version of a fact's day put in where a view names it."""
-    join = _file("merge", "student_of_the_day").sections["join"].strip()
+def with_shared_joins(found: Mapping[str, Script]) -> dict[str, Script]:
+    """The same, with the joins that several files share put in where those name them in braces."""
+    joins = {f"{{{name}}}": _file("merge", name).sections["join"].strip() for name in SHARED_JOINS}
+    shared = re.compile("|".join(map(re.escape, joins)))
     return {
-        name: Script(name, script.layer, script.text.replace("{student_of_the_day}", join))
+        name: Script(name, script.layer, shared.sub(lambda match: joins[match[0]], script.text))
         for name, script in found.items()
     }
 
@@ -227,7 +229,7 @@ def scripts() -> dict[str, Script]:
         for path in sorted(SQL.glob("*/*.sql"))
         if path.parent.name in ("ledger", "core", "marts", "spark", "analysis")
     }
-    found = with_student_of_the_day(found)
+    found = with_shared_joins(found)
     found |= {script.name: script for script in map(staging_script, contracts().values())}
     found["v_changes"] = changes_script(found)
     names = frozenset(found)
