@@ -6,6 +6,7 @@
 Belongs here: putting things together. Does not belong here: anything that can be said elsewhere.
 """
 
+import gc
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -67,3 +68,5 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
 
 os.umask(PRIVATE_UMASK)
 defs = build_defs()
+# What is loaded by now stays: to look through it for garbage once in a run takes 0.15 s, a tenth of one without files.
+gc.freeze()

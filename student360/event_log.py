@@ -12,15 +12,17 @@ a server's; a power cut may lose the last events, and what is loaded is in the w
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster import AssetKey, EventLogRecord
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, deserialize_value
 from dagster_postgres import (
     DagsterPostgresStorage,
     PostgresEventLogStorage,
@@ -36,7 +38,8 @@ TRUSTED_SECONDS = 1.0
 
 
 class _AsksOnce:
-    """A part of an event log that asks once what its schema has: Dagster asks for each asset event."""
+    """An event log that does not ask again what it knows: Dagster asks what its schema has for each asset event, and
+    looks through the events for the last materialisations of assets whose row has them."""
 
     _seen: frozenset[tuple[str, str]] = frozenset()
 
@@ -52,6 +55,20 @@ class _AsksOnce:
         if (kind, name) not in self._seen and is_there(name):
             self._seen |= {(kind, name)}
         return (kind, name) in self._seen
+
+    def _get_latest_materialization_records(
+        self, raw_asset_rows: Sequence[Mapping[str, Any]]
+    ) -> Mapping[AssetKey, Any]:
+        """The last materialisation of each asset. Only assets without one, or that were ever wiped, are looked for."""
+        known, others = {}, []
+        for row in raw_asset_rows:
+            last = deserialize_value(row["last_materialization"]) if row["last_materialization"] else None
+            key = AssetKey.from_db_string(row["asset_key"])
+            if key and isinstance(last, EventLogRecord) and not row["asset_details"]:
+                known[key] = last
+            else:
+                others.append(row)
+        return known | super()._get_latest_materialization_records(others) if others else known  # type: ignore[misc]
 
 
 class LastingSqliteEventLogStorage(_AsksOnce, SqliteEventLogStorage):
@@ -140,6 +157,10 @@ class _Events(_KeepsItsConnection, _AsksOnce, PostgresEventLogStorage):
     def __init__(self, postgres_url: str) -> None:
         super().__init__(postgres_url)
         event.listen(self._engine, "connect", _answer_before_the_disk_does)
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event as Dagster does in other databases: without a NOTIFY, for which nobody listens any more."""
+        SqlEventLogStorage.store_event(self, event)
 
 
 class LastingPostgresStorage(DagsterPostgresStorage):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from dagster import DagsterInstance, Definitions, RunsFilter, asset
+from dagster import AssetKey, AssetObservation, DagsterInstance, Definitions, EventLogRecord, RunsFilter, asset
 from dagster._core.storage.event_log import EventLogStorage, SqliteEventLogStorage
 from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import event
@@ -21,7 +21,16 @@ from student360_tests.running import House, wait_until
 def anything() -> None: ...
 
 
+@asset
+def wiped() -> None: ...
+
+
+@asset
+def never_seen() -> None: ...
+
+
 JOB = Definitions(assets=[anything]).resolve_implicit_global_asset_job_def()
+TWO_ASSETS = Definitions(assets=[anything, wiped]).resolve_implicit_global_asset_job_def()
 
 
 def run(instance: DagsterInstance) -> str:
@@ -48,6 +57,37 @@ def test_dagsters_own_storage_reads_the_same_events_from_the_same_files(house: H
             assert told(instance.event_log_storage, run_id) == told(plain, run_id)
             assert len(told(plain, run_id)) > 5
         assert instance.get_latest_materialization_event(anything.key) is not None
+
+
+def test_the_last_materialisation_of_an_asset_is_the_one_that_dagsters_own_storage_finds(
+    new_house: NewHouse, engine: str
+) -> None:
+    keys = [anything.key, wiped.key, never_seen.key]
+    house = new_house(engine)
+    with house.instance() as instance:
+        storage = instance.event_log_storage
+        plain = (
+            PostgresEventLogStorage(storage.postgres_url)
+            if isinstance(storage, PostgresEventLogStorage)
+            else SqliteEventLogStorage(str(house.dagster_home / "history" / "runs"))
+        )
+
+        def last() -> dict[AssetKey, EventLogRecord | None]:
+            entries = [record.asset_entry for record in storage.get_asset_records(keys)]
+            assert entries == [record.asset_entry for record in plain.get_asset_records(keys)]
+            return {entry.asset_key: entry.last_materialization_record for entry in entries}
+
+        assert not last()
+        TWO_ASSETS.execute_in_process(instance=instance)
+        before = last()
+        assert before[anything.key] and before[wiped.key]
+        instance.wipe_assets([wiped.key])
+        assert last() == {anything.key: before[anything.key]}
+        instance.report_runless_asset_event(AssetObservation(wiped.key))
+        assert last() == {anything.key: before[anything.key], wiped.key: None}
+        TWO_ASSETS.execute_in_process(instance=instance)
+        assert last().keys() == before.keys()
+        assert all(record and record not in before.values() for record in last().values())
 
 
 def test_no_more_files_stay_open_than_it_says_and_none_after_the_end(house: House) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
+from adbc_driver_postgresql import StatementOptions
 
 from student360.urls import URL_VARIABLE, login_of, schema_of, secret_url
 from student360.warehouse.errors import WarehouseError, WarehouseUnavailable
@@ -135,13 +136,20 @@ class PostgresEngine:
         waiting_helps = any(words in advice for words in WORTH_WAITING_FOR)
         return (WarehouseUnavailable if waiting_helps else WarehouseError)(f"{message}.")
 
+    def expect_little(self, cursor: Any) -> None:
+        """Have what is asked answered in one round trip: 0.2 ms for one row, not 0.3 to 0.4. The
+        driver's way for many rows asks what they will be like first, and then to have them copied."""
+        cursor.adbc_statement.set_options(**{StatementOptions.USE_COPY.value: "false"})
+
     def begin_reading(self, cursor: Any) -> None:
         """Open a transaction that sees one state of the warehouse and waits for nobody."""
+        self.expect_little(cursor)
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self._configure(cursor, TRANSACTION_SETTINGS | READER_SETTINGS)
 
     def begin_writing(self, cursor: Any, waiting: Callable[[], None]) -> None:
         """Open a writing transaction; waits for another writer, and says so."""
+        self.expect_little(cursor)
         cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         self._configure(cursor, TRANSACTION_SETTINGS | WRITER_SETTINGS, LOOK_FOR_THE_WRITER)
         digest = hashlib.sha256(f"student360 {self.schema}".encode()).digest()
@@ -152,6 +160,7 @@ class PostgresEngine:
 
     def forget_writing(self, cursor: Any) -> bool:
         """Make a connection that wrote as a new one, for a tenth of what that costs (8 ms). Returns whether it is."""
+        self.expect_little(cursor)
         cursor.execute("DISCARD TEMP")
         return True
 

@@ -71,6 +71,9 @@ class SqliteEngine:
                 _set(cursor, pragma)
         return connection
 
+    def expect_little(self, cursor: Any) -> None:
+        """Nothing to do: an answer is read as it is asked for."""
+
     def begin_reading(self, cursor: Any) -> None:
         """Open a transaction that sees one state of the warehouse and waits for nobody."""
         cursor.execute("BEGIN")

@@ -43,6 +43,7 @@ class Engine(Protocol):
     always_checks_references: bool
 
     def connect(self) -> Any: ...
+    def expect_little(self, cursor: Any) -> None: ...
     def begin_reading(self, cursor: Any) -> None: ...
     def begin_writing(self, cursor: Any, waiting: Callable[[], None]) -> None: ...
     def forget_writing(self, cursor: Any) -> bool: ...
@@ -99,15 +100,19 @@ class Transaction:
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> None:
         """Run one statement."""
         with self.cursor() as cursor:
+            self.engine.expect_little(cursor)
             self._send(cursor, statement, parameters)
             cursor.fetchall()
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Rows of a query as dictionaries; days are ISO text on every engine."""
-        return _days_as_text(self.arrow(statement, parameters)).to_pylist()
+        """Rows of a query as dictionaries, not very many; days are ISO text on every engine."""
+        with self.cursor() as cursor:
+            self.engine.expect_little(cursor)
+            self._send(cursor, statement, parameters)
+            return _days_as_text(cursor.fetch_arrow_table()).to_pylist()
 
     def arrow(self, statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """Rows of a query, with the types that the driver gives them."""
+        """Rows of a query, however many, with the types that the driver gives them."""
         with self.cursor() as cursor:
             self._send(cursor, statement, parameters)
             return cursor.fetch_arrow_table()
