@@ -15,7 +15,13 @@ from student360.warehouse import ledger
 from student360.warehouse.scripts import operation, queries, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
 
-RECOMPUTED = ("student_attendance_month", "student_month", "student_course", "student_risk")
+RECOMPUTED = (
+    "student_attendance_month",
+    "student_month",
+    "student_course",
+    "student_year_to_date",
+    "student_risk",
+)
 FOUND = "f.rows_loaded + f.rows_updated + f.rows_unchanged + f.rows_rejected + f.rows_waiting"
 
 

@@ -34,6 +34,8 @@ SELECT c.student_durable_key, 0, 'performance' FROM student_course AS c
 WHERE EXISTS (SELECT 1 FROM changed_day)
 ON CONFLICT DO NOTHING;
 
+DELETE FROM setting WHERE name = 'year_to_date_of' AND EXISTS (SELECT 1 FROM changed_day);
+
 DROP TABLE changed_day;
 
 INSERT INTO dim_dates (

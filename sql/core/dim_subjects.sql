@@ -10,14 +10,24 @@ CREATE TABLE dim_subjects (
 ) {strict};
 
 -- name: merge
+CREATE TEMP TABLE changed_code AS
+SELECT d.subject_key
+FROM dim_subjects AS d
+JOIN reference AS r ON r.code = d.code
+WHERE r.subject <> d.subject OR CAST(r.is_core AS INTEGER) <> d.is_core;
+
 UPDATE dim_subjects SET
     subject = (SELECT r.subject FROM reference AS r WHERE r.code = dim_subjects.code),
     is_core = (SELECT CAST(r.is_core AS INTEGER) FROM reference AS r WHERE r.code = dim_subjects.code)
-WHERE EXISTS (
-    SELECT 1 FROM reference AS r
-    WHERE r.code = dim_subjects.code
-      AND (r.subject <> dim_subjects.subject OR CAST(r.is_core AS INTEGER) <> dim_subjects.is_core)
-);
+WHERE subject_key IN (SELECT subject_key FROM changed_code);
+
+INSERT INTO touched_student_month (student_durable_key, month_key, feed)
+SELECT DISTINCT f.student_durable_key, 0, 'performance'
+FROM fact_performance AS f
+WHERE EXISTS (SELECT 1 FROM changed_code) AND f.subject_key IN (SELECT subject_key FROM changed_code)
+ON CONFLICT DO NOTHING;
+
+DROP TABLE changed_code;
 
 INSERT INTO dim_subjects (subject_key, code, subject, is_core)
 SELECT 0, 'all day', 'All day', 0 WHERE NOT EXISTS (SELECT 1 FROM dim_subjects);

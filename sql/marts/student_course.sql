@@ -31,6 +31,10 @@ INSERT INTO student_course (
 )
 {rows};
 
+INSERT INTO touched_student_month (student_durable_key, month_key, feed)
+SELECT student_durable_key, 0, 'year_to_date' FROM touched WHERE 1 = 1
+ON CONFLICT DO NOTHING;
+
 DELETE FROM touched_student_month WHERE feed = 'performance';
 
 DROP TABLE touched;

@@ -47,7 +47,11 @@ INSERT INTO student_month (
 )
 {rows};
 
-DELETE FROM touched_student_month WHERE feed NOT IN ('attendance', 'performance');
+INSERT INTO touched_student_month (student_durable_key, month_key, feed)
+SELECT DISTINCT student_durable_key, 0, 'year_to_date' FROM touched_student_month WHERE feed = 'communication'
+ON CONFLICT DO NOTHING;
+
+DELETE FROM touched_student_month WHERE feed NOT IN ('attendance', 'performance', 'year_to_date');
 
 DROP TABLE touched;
 

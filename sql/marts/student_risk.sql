@@ -115,12 +115,7 @@ SELECT * FROM dim_students WHERE is_current = 1 AND {of_these};
 SELECT * FROM student_attendance_month
 WHERE {of_these} AND school_year = (SELECT o.school_year FROM v_as_of AS o);
 
-SELECT * FROM student_course
-WHERE {of_these} AND school_year IN (0, (SELECT o.school_year FROM v_as_of AS o));
-
-SELECT * FROM student_month
-WHERE {of_these} AND last_contact_key > 0
-  AND school_year BETWEEN (SELECT o.school_year - 1 FROM v_as_of AS o) AND (SELECT o.school_year FROM v_as_of AS o);
+SELECT * FROM student_year_to_date WHERE {of_these};
 
 SELECT * FROM fact_homework
 WHERE {of_these}

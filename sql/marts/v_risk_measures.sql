@@ -1,5 +1,6 @@
 -- What the risk rules look at, measured in whole numbers: one row for every current student and indicator. The value is
--- numerator / denominator. How each indicator is measured stands here and nowhere else.
+-- numerator / denominator. How each indicator is measured stands here, and what of it is added up only when it changes in
+-- student_year_to_date, and nowhere else.
 
 -- name: schema
 CREATE VIEW v_risk_measures AS
@@ -65,36 +66,6 @@ attendance AS MATERIALIZED (
     WHERE m.student_durable_key = y.student_durable_key AND m.school_year = o.school_year AND m.month_key <= o.month_key
     GROUP BY y.student_durable_key
 ),
-course AS (
-    SELECT
-        c.student_durable_key, c.subject, MAX(c.is_core) AS is_core, SUM(c.scores) AS scores,
-        SUM(c.score_bp_sum) AS score_bp_sum, SUM(c.scores_flagged) AS flagged,
-        SUM(c.homework_values) AS homework_values, SUM(c.homework_bp_sum) AS homework_bp_sum,
-        MAX(CASE WHEN c.last_scores > 0 AND c.scores > c.last_scores THEN
-            (c.score_bp_sum - c.last_score_bp_sum) / (c.scores - c.last_scores) - c.last_score_bp_sum / c.last_scores
-        END) AS fall_bp
-    FROM look AS o
-    CROSS JOIN enrolled AS e
-    CROSS JOIN student_course AS c
-    WHERE c.student_durable_key = e.student_durable_key AND c.school_year IN (o.school_year, 0)
-    GROUP BY c.student_durable_key, c.subject
-),
-pass_mark AS (
-    SELECT MIN(minimum_bp) AS minimum_bp FROM dim_letter_grades WHERE is_passing = 1
-),
-scores AS (
-    SELECT
-        c.student_durable_key,
-        SUM(CASE WHEN c.is_core = 1 AND c.scores > 0 THEN 1 ELSE 0 END) AS core_courses,
-        SUM(CASE WHEN c.is_core = 1 THEN 1 ELSE 0 END) AS core_courses_sent,
-        SUM(CASE WHEN c.is_core = 1 AND c.scores > 0 AND c.score_bp_sum < p.minimum_bp * c.scores THEN 1 ELSE 0 END) AS failing,
-        SUM(c.scores) AS scores, SUM(c.score_bp_sum) AS score_bp_sum, SUM(c.flagged) AS flagged,
-        SUM(c.homework_values) AS homework_values, SUM(c.homework_bp_sum) AS homework_bp_sum,
-        COUNT(c.fall_bp) AS falling_courses, SUM(c.fall_bp) AS fall_bp
-    FROM course AS c
-    CROSS JOIN pass_mark AS p
-    GROUP BY c.student_durable_key
-),
 homework AS (
     SELECT
         f.student_durable_key,
@@ -108,15 +79,6 @@ homework AS (
       AND f.due_date_key BETWEEN o.homework_from_key AND o.as_of_date_key
       AND s.homework_status_key = f.homework_status_key
     GROUP BY f.student_durable_key
-),
-contact AS (
-    SELECT m.student_durable_key, MAX(m.last_contact_key) AS last_contact_key
-    FROM look AS o
-    CROSS JOIN enrolled AS e
-    CROSS JOIN student_month AS m
-    WHERE m.student_durable_key = e.student_durable_key AND m.school_year IN (o.school_year, o.school_year - 1)
-      AND m.month_key <= o.month_key
-    GROUP BY m.student_durable_key
 ),
 messages AS (
     SELECT d.day_number
@@ -138,17 +100,16 @@ known AS MATERIALIZED (
         CASE WHEN a.days >= o.first_days THEN o.first_days ELSE a.days END AS first_days,
         COALESCE(a.parts_in_first, a.absent_parts) AS first_parts,
         CASE WHEN a.days > 3 * o.first_days THEN 0 ELSE 1 END AS is_first_month,
-        s.core_courses, s.core_courses_sent, s.failing, s.scores, s.score_bp_sum, s.flagged, s.homework_values,
-        s.homework_bp_sum, s.falling_courses, s.fall_bp, h.missing, h.due, h.sent,
+        y.core_courses, y.core_courses_sent, y.courses_failing, y.scores, y.score_bp_sum, y.scores_flagged,
+        y.homework_values, y.homework_bp_sum, y.falling_courses, y.fall_bp, h.missing, h.due, h.sent,
         o.day_number - CASE WHEN d.day_number > f.day_number THEN d.day_number ELSE f.day_number END AS days_without_contact
     FROM enrolled AS e
     CROSS JOIN look AS o
     LEFT JOIN attendance AS a ON a.student_durable_key = e.student_durable_key
-    LEFT JOIN scores AS s ON s.student_durable_key = e.student_durable_key
+    LEFT JOIN student_year_to_date AS y ON y.student_durable_key = e.student_durable_key
     LEFT JOIN homework AS h ON h.student_durable_key = e.student_durable_key
     LEFT JOIN messages AS f ON f.day_number <= o.day_number
-    LEFT JOIN contact AS c ON c.student_durable_key = e.student_durable_key AND c.last_contact_key > 0
-    LEFT JOIN dim_dates AS d ON d.date_key = c.last_contact_key
+    LEFT JOIN dim_dates AS d ON d.date_key = y.last_contact_key
 ),
 measure AS (
     SELECT
@@ -175,12 +136,12 @@ measure AS (
     FROM known AS k
     UNION ALL
     SELECT
-        k.student_durable_key, 'courses_failing', k.failing, 1, k.core_courses, k.core_courses_sent, 1, NULL, NULL, NULL,
+        k.student_durable_key, 'courses_failing', k.courses_failing, 1, k.core_courses, k.core_courses_sent, 1, NULL, NULL, NULL,
         NULL
     FROM known AS k
     UNION ALL
     SELECT
-        k.student_durable_key, 'average_score', k.score_bp_sum, 10000 * k.scores, k.scores, k.scores + k.flagged, 1, NULL,
+        k.student_durable_key, 'average_score', k.score_bp_sum, 10000 * k.scores, k.scores, k.scores + k.scores_flagged, 1, NULL,
         NULL, NULL, NULL
     FROM known AS k
     UNION ALL

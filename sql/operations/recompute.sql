@@ -18,4 +18,4 @@ UNION
 SELECT student_durable_key, 0, 'performance' FROM fact_performance WHERE 1 = 1
 ON CONFLICT DO NOTHING;
 
-DELETE FROM setting WHERE name = 'data_of_tiers';
+DELETE FROM setting WHERE name IN ('data_of_tiers', 'year_to_date_of');

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from student360.loading.rules import refused_rules
@@ -11,6 +12,7 @@ from student360.reference import check_reference, reference_path, reference_text
 from student360.reference_checks import CHECKS, COLUMNS, ReferenceProblem
 from student360.report import to_do_report
 from student360.settings import PROJECT, Settings, load_settings
+from student360.verify import verify
 from student360.warehouse.scripts import scripts
 from student360_tests.running import House
 
@@ -123,6 +125,40 @@ def test_a_wrong_code_table_loses_no_rows(house: House, load: Load, rules: Path)
         "SELECT category, COUNT(*) AS n FROM v_attendance GROUP BY category ORDER BY category"
     )
     assert counts.to_numpy().tolist() == [["ABSENT", 2], ["PRESENT", 9], ["UNMAPPED", 1]]
+
+
+def test_what_is_added_up_when_scores_and_messages_come_follows_the_rules_of_them_too(
+    house: House, load: Load, rules: Path
+) -> None:
+    def told(column: str) -> float | None:
+        assert [line for promise in verify(house.warehouse, load_settings()) for line in promise.broken] == []
+        value = house.warehouse.frame(f"SELECT {column} AS value FROM v_student_risk_monitor")["value"][0]
+        return None if pd.isna(value) else float(value)
+
+    def change(file: str, old: str, new: str) -> None:
+        assert mistakes(rules, file, old, new) == []
+        load()
+
+    load(
+        FILES
+        | {
+            "performance_2025-09-12.csv": "Student_ID,Subject,Exam_Score,Homework_Completion_%,Teacher_Comments,Date\n"
+            "S1,Math,50,90,,2025-09-02\nS1,English,65,90,,2025-09-02\nS1,English,60,90,,2025-09-09\n",
+            "communication_2025-09-12.csv": "Student_ID,Date,Message_Type,Message_Content\n"
+            "S1,2025-09-02,Meeting,\nS1,2025-09-10,Email,\n",
+        }
+    )
+    assert (told("courses_failing"), told("score_change"), told("days_without_contact")) == (1, -5, 2)
+    change("dim_subjects.csv", "math,Math,1", "math,Math,0")
+    assert told("courses_failing") == 0
+    change("dim_letter_grades.csv", "D,60,1", "D,60,0")
+    assert told("courses_failing") == 1
+    change("dim_message_types.csv", "email,TEACHER_TO_FAMILY,1", "email,AUTOMATIC,0")
+    assert told("days_without_contact") == 10
+    change("dim_dates.csv", HEADER, HEADER + "2024-09-02,2025-09-05,school_year,,\n")
+    assert (told("courses_failing"), told("score_change"), told("days_recorded")) == (1, None, 5)
+    load({"attendance_2026-09-01.csv": "Student_ID,Date,Attendance_Status\nS1,2026-09-01,Present\n"})
+    assert (told("courses_failing"), told("days_without_contact")) == (None, 364)
 
 
 def test_without_any_good_rules_the_first_load_says_so(house: House, load: Load, rules: Path) -> None:
