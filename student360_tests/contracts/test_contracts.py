@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from dagster import check_dagster_type
 
 from student360.assets.staging import Conforming, ContractBroken, chunk_type
 from student360.contracts import Contract, Kind, Privacy, contracts
@@ -77,8 +79,9 @@ def test_a_chunk_that_is_not_what_its_contract_promises_stops_the_step_and_is_no
     columns = [column.name for column in (*contract.staging_columns, *LINEAGE)]
     good = pd.DataFrame({name: ["x"] for name in columns})
     bad = good.assign(student_id=None)
-    checked = Conforming([good, bad, good], chunk_type(contract))
+    check = partial(check_dagster_type, chunk_type(contract))
+    checked = Conforming([good, bad, good], check)
     with pytest.raises(ContractBroken, match=r"gaps in \['student_id'\]") as raised:
         list(checked)
     assert "'x'" not in str(raised.value)
-    assert len(list(Conforming([good] * 3, chunk_type(contract)))) == 3
+    assert len(list(Conforming([good] * 3, check))) == 3
