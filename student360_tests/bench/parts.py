@@ -22,7 +22,7 @@ from student360_tests.postgres import ask, drop_schema, server_url
 from student360_tests.running import House, installation, remove_schemas
 
 ROUNDS = 5
-BULK_ROUNDS = 2
+BULK_ROUNDS = 3
 READS = 7
 OTHER_FEEDS = ("students", "performance", "homework", "communication")
 LATE_FILES = 20
