@@ -25,10 +25,6 @@ def anything() -> None: ...
 def wiped() -> None: ...
 
 
-@asset
-def never_seen() -> None: ...
-
-
 JOB = Definitions(assets=[anything]).resolve_implicit_global_asset_job_def()
 TWO_ASSETS = Definitions(assets=[anything, wiped]).resolve_implicit_global_asset_job_def()
 
@@ -39,6 +35,13 @@ def run(instance: DagsterInstance) -> str:
 
 def told(storage: EventLogStorage, run_id: str) -> list[str]:
     return [entry.user_message for entry in storage.get_logs_for_run(run_id)]
+
+
+def dagsters_own(storage: EventLogStorage, house: House) -> EventLogStorage:
+    """The storage that Dagster itself has for the same files or tables."""
+    if isinstance(storage, PostgresEventLogStorage):
+        return PostgresEventLogStorage(storage.postgres_url)
+    return SqliteEventLogStorage(str(house.dagster_home / "history" / "runs"))
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def test_dagsters_own_storage_reads_the_same_events_from_the_same_files(house: H
     with house.instance() as instance:
         assert isinstance(instance.event_log_storage, LastingSqliteEventLogStorage)
         runs = [run(instance) for _ in range(event_log.OPEN_FILES + 2)]
-        plain = SqliteEventLogStorage(str(house.dagster_home / "history" / "runs"))
+        plain = dagsters_own(instance.event_log_storage, house)
         for run_id in runs:
             assert told(instance.event_log_storage, run_id) == told(plain, run_id)
             assert len(told(plain, run_id)) > 5
@@ -62,15 +65,11 @@ def test_dagsters_own_storage_reads_the_same_events_from_the_same_files(house: H
 def test_the_last_materialisation_of_an_asset_is_the_one_that_dagsters_own_storage_finds(
     new_house: NewHouse, engine: str
 ) -> None:
-    keys = [anything.key, wiped.key, never_seen.key]
+    keys = [anything.key, wiped.key, AssetKey("never_seen")]
     house = new_house(engine)
     with house.instance() as instance:
         storage = instance.event_log_storage
-        plain = (
-            PostgresEventLogStorage(storage.postgres_url)
-            if isinstance(storage, PostgresEventLogStorage)
-            else SqliteEventLogStorage(str(house.dagster_home / "history" / "runs"))
-        )
+        plain = dagsters_own(storage, house)
 
         def last() -> dict[AssetKey, EventLogRecord | None]:
             entries = [record.asset_entry for record in storage.get_asset_records(keys)]
@@ -112,10 +111,11 @@ def test_a_run_that_is_deleted_is_gone_and_another_process_may_have_done_it(hous
 
 @ON_POSTGRES_ONLY
 def test_dagsters_own_storage_reads_the_same_events_from_the_same_tables(new_house: NewHouse, engine: str) -> None:
-    with new_house(engine).instance() as instance:
+    house = new_house(engine)
+    with house.instance() as instance:
         assert isinstance(instance.event_log_storage, PostgresEventLogStorage)
         run_id = run(instance)
-        plain = PostgresEventLogStorage(instance.event_log_storage.postgres_url)
+        plain = dagsters_own(instance.event_log_storage, house)
         assert told(instance.event_log_storage, run_id) == told(plain, run_id)
         assert len(told(plain, run_id)) > 5
 

@@ -51,7 +51,8 @@ SELECT
 FROM v_as_of AS o
 
 -- name: rows
-WITH course AS (
+WITH student AS (SELECT DISTINCT student_durable_key FROM touched),
+course AS (
     SELECT
         c.student_durable_key, c.subject, MAX(c.is_core) AS is_core, SUM(c.scores) AS scores,
         SUM(c.score_bp_sum) AS score_bp_sum, SUM(c.scores_flagged) AS flagged,
@@ -60,7 +61,7 @@ WITH course AS (
             (c.score_bp_sum - c.last_score_bp_sum) / (c.scores - c.last_scores) - c.last_score_bp_sum / c.last_scores
         END) AS fall_bp
     FROM v_as_of AS o
-    CROSS JOIN (SELECT DISTINCT student_durable_key FROM touched) AS t
+    CROSS JOIN student AS t
     CROSS JOIN student_course AS c
     WHERE c.student_durable_key = t.student_durable_key AND c.school_year IN (o.school_year, 0)
     GROUP BY c.student_durable_key, c.subject
@@ -68,7 +69,7 @@ WITH course AS (
 contact AS (
     SELECT m.student_durable_key, MAX(m.last_contact_key) AS last_contact_key
     FROM v_as_of AS o
-    CROSS JOIN (SELECT DISTINCT student_durable_key FROM touched) AS t
+    CROSS JOIN student AS t
     CROSS JOIN student_month AS m
     WHERE m.student_durable_key = t.student_durable_key AND m.school_year IN (o.school_year, o.school_year - 1)
       AND m.last_contact_key > 0
@@ -77,7 +78,7 @@ contact AS (
 SELECT
     t.student_durable_key, s.core_courses, s.core_courses_sent, s.courses_failing, s.scores, s.score_bp_sum,
     s.scores_flagged, s.falling_courses, s.fall_bp, s.homework_values, s.homework_bp_sum, c.last_contact_key
-FROM (SELECT DISTINCT student_durable_key FROM touched) AS t
+FROM student AS t
 LEFT JOIN (
     SELECT
         c.student_durable_key,

@@ -65,7 +65,7 @@ def staging_asset(contract: Contract) -> AssetsDefinition:
         io_manager_key="warehouse_io_manager",
     )
     def _staging(context: AssetExecutionContext, files) -> Conforming:  # type: ignore[no-untyped-def]
-        # Dagster's check_dagster_type does the same in a job of its own that it makes for each check: 50 ms.
+        # Dagster's check_dagster_type does the same in a job of its own that it makes for each check: 59 ms, not 0.7.
         conditions = context.get_step_execution_context().for_type(chunk)
         return Conforming(files, partial(chunk.type_check, conditions))
 

@@ -137,8 +137,8 @@ class PostgresEngine:
         return (WarehouseUnavailable if waiting_helps else WarehouseError)(f"{message}.")
 
     def expect_little(self, cursor: Any) -> None:
-        """Have what is asked answered in one round trip: 0.2 ms for one row, not 0.3 to 0.4. The
-        driver's way for many rows asks what they will be like first, and then to have them copied."""
+        """Have what is asked answered in one round trip: 0.2 ms for one row, not 0.3 to 0.4. The driver's way for many
+        rows asks what they will be like first, and then to have them copied."""
         cursor.adbc_statement.set_options(**{StatementOptions.USE_COPY.value: "false"})
 
     def begin_reading(self, cursor: Any) -> None:
