@@ -13,7 +13,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +32,8 @@ from dagster_postgres import (
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
+
+from student360.event_batches import WritesStepsTogether
 
 OPEN_FILES = 8
 TRUSTED_SECONDS = 1.0
@@ -71,8 +73,10 @@ class _AsksOnce:
         return known | super()._get_latest_materialization_records(others) if others else known  # type: ignore[misc]
 
 
-class LastingSqliteEventLogStorage(_AsksOnce, SqliteEventLogStorage):
+class LastingSqliteEventLogStorage(WritesStepsTogether, _AsksOnce, SqliteEventLogStorage):
     """Dagster's event log in `history/runs` of DAGSTER_HOME, as by default, with up to OPEN_FILES files kept open."""
+
+    has_shards = True
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
@@ -89,6 +93,7 @@ class LastingSqliteEventLogStorage(_AsksOnce, SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
+        self.write_what_waits()
         with self._db_lock:
             engine = self._engine(shard)
             with engine.connect() as connection, connection.begin():
@@ -120,6 +125,7 @@ class LastingSqliteEventLogStorage(_AsksOnce, SqliteEventLogStorage):
 
     def dispose(self) -> None:
         """Close all files."""
+        self.write_what_waits()
         while self._engines:
             self._engines.popitem()[1].dispose()
         super().dispose()
@@ -151,16 +157,28 @@ class _Runs(_KeepsItsConnection, PostgresRunStorage): ...
 class _Schedules(_KeepsItsConnection, PostgresScheduleStorage): ...
 
 
-class _Events(_KeepsItsConnection, _AsksOnce, PostgresEventLogStorage):
+class _TellsNobody(PostgresEventLogStorage):
+    """The event log in PostgreSQL, without a NOTIFY for each event, for which nobody listens any more."""
+
+    def store_event(self, event: EventLogEntry) -> None:
+        SqlEventLogStorage.store_event(self, event)
+
+
+class _Events(_KeepsItsConnection, WritesStepsTogether, _AsksOnce, _TellsNobody):
     """The event log."""
 
     def __init__(self, postgres_url: str) -> None:
         super().__init__(postgres_url)
         event.listen(self._engine, "connect", _answer_before_the_disk_does)
 
-    def store_event(self, event: EventLogEntry) -> None:
-        """Store an event as Dagster does in other databases: without a NOTIFY, for which nobody listens any more."""
-        SqlEventLogStorage.store_event(self, event)
+    def _connect(self) -> AbstractContextManager[Connection]:
+        self.write_what_waits()
+        return super()._connect()
+
+    def dispose(self) -> None:
+        """Close the connection."""
+        self.write_what_waits()
+        super().dispose()
 
 
 class LastingPostgresStorage(DagsterPostgresStorage):

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dagster import (
+    AssetCheckResult,
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
@@ -88,25 +89,26 @@ def group_asset(name: str, scripts: Sequence[Script]) -> AssetsDefinition:
         )
         for script in scripts
     ]
-    checks = [spec for script in scripts for spec in rules_check_specs(script)]
+    check_specs = [spec for script in scripts for spec in rules_check_specs(script)]
 
-    @multi_asset(name=name, specs=specs, check_specs=checks, can_subset=True)
-    def _group(context: AssetExecutionContext, warehouse: Warehouse) -> Iterator[MaterializeResult]:
+    @multi_asset(name=name, specs=specs, check_specs=check_specs, can_subset=True)
+    def _group(context: AssetExecutionContext, warehouse: Warehouse) -> Iterator[MaterializeResult | AssetCheckResult]:
         settings = load_settings()
         chosen = [script for script in scripts if AssetKey(script.name) in context.selected_asset_keys]
         with warehouse.transaction():
             told = {script.name: merge_rules(warehouse, script, settings) for script in chosen}
         with warehouse.reading() as tx:
-            results: list[MaterializeResult] = [
+            tables: list[MaterializeResult] = [
                 MaterializeResult(
                     asset_key=script.name,
                     metadata={**told[script.name], **_figures(tx, script)},
-                    check_results=rules_checks(tx, script) if _is_checked(context, script) else [],
                     data_version=_version_of_rules(tx, script, settings),
                 )
                 for script in chosen
             ]
-        yield from results
+            checks = [check for script in chosen if _is_checked(context, script) for check in rules_checks(tx, script)]
+        yield from tables
+        yield from checks
 
     return _group
 
