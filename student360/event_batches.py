@@ -7,21 +7,22 @@ A step of twenty assets tells of some fifty events within a tenth of a second. W
 the time in steps of a run that has nothing to do. Outputs, materialisations and results of checks wait for the end of
 their step, or for anything else that their process has to say or asks of the log, whichever comes first. So a step's
 begin and end, a line of progress and an error are there at once. A process that is killed takes with it what waits: a
-step that has not ended, which is run again.
+step that has not ended, which is run again. Who is about to note elsewhere that something was told writes it first.
 """
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from dagster import AssetKey, DagsterEventType
+from dagster import AssetKey, DagsterEventType, DagsterInstance
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.base import AssetRecord
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from sqlalchemy import Connection
+from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageTable
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
 PLANNED_TOGETHER = 500
 OF_ASSETS = {DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_MATERIALIZATION_PLANNED}
@@ -32,7 +33,15 @@ WAIT_FOR_OTHERS = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_CHECK_EVALUATION,
 }
+UPSERT: Mapping[str, Callable[[Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 TOGETHER = OF_ASSETS | OF_CHECKS | WAIT_FOR_OTHERS | {DagsterEventType.STEP_SUCCESS}
+
+
+def write_what_waits(instance: DagsterInstance) -> None:
+    """Have the event log written up to here, whether it is one that lets events wait or another."""
+    log = instance.event_log_storage
+    if isinstance(log, WritesStepsTogether):
+        log.write_what_waits()
 
 
 class _Waiting(threading.local):
@@ -94,7 +103,8 @@ class WritesStepsTogether(SqlEventLogStorage):
                 told = [event for event in told if event.dagster_event_type in OF_ASSETS | OF_CHECKS]
             with self.index_connection() as connection:
                 stored = list(zip(self._insert(connection, told), told, strict=True))
-            self._tell_assets([(id_, event) for id_, event in stored if event.dagster_event_type in OF_ASSETS])
+            for kind in OF_ASSETS:
+                self._tell_assets([(id_, event) for id_, event in stored if event.dagster_event_type is kind])
             for id_, event in stored:
                 if event.dagster_event_type in OF_CHECKS:
                     self.store_asset_check_event(event, id_)
@@ -106,14 +116,25 @@ class WritesStepsTogether(SqlEventLogStorage):
         return list(connection.execute(ids, [self._event_to_row(event) for event in events]).scalars())
 
     def _tell_assets(self, stored: Sequence[tuple[int, EventLogEntry]]) -> None:
-        """Bring the assets' own rows up to date with the last event of each, and their tags.
+        """Bring the assets' own rows up to date with the last of some events of one kind, and their tags.
 
         In the order of their keys, as Dagster does: two processes that lock the same rows do not wait for each other.
         """
         if not stored:
             return
-        last = {str(event.get_dagster_event().asset_key): (event, id_) for id_, event in stored}
+        has_columns = self.has_asset_key_index_cols()
+        told = {_asset(event): self._get_asset_entry_values(event, id_, has_columns) for id_, event in stored}
         with self.index_transaction() as connection:
             self._store_asset_event_tags(connection, [event for _, event in stored], [id_ for id_, _ in stored])
-            for asset in sorted(last):
-                self._store_asset_event(connection, *last[asset])
+            upsert = UPSERT[connection.dialect.name](AssetKeyTable)
+            new = {name: upsert.excluded[name] for name in next(iter(told.values()))}
+            connection.execute(
+                upsert.on_conflict_do_update(index_elements=[AssetKeyTable.c.asset_key], set_=new),
+                [{AssetKeyTable.c.asset_key.name: asset, **told[asset]} for asset in sorted(told)],
+            )
+
+
+def _asset(event: EventLogEntry) -> str:
+    key = event.get_dagster_event().asset_key
+    assert key is not None
+    return key.to_string()

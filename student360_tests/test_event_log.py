@@ -1,16 +1,48 @@
 """Dagster's storage with files and connections that stay open is Dagster's storage."""
 
 import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from textwrap import dedent
+from typing import Any
 
 import psutil
 import pytest
-from dagster import AssetKey, AssetObservation, DagsterInstance, Definitions, EventLogRecord, RunsFilter, asset
-from dagster._core.storage.event_log import EventLogStorage, SqliteEventLogStorage
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    AssetObservation,
+    AssetSpec,
+    DagsterInstance,
+    DataVersion,
+    Definitions,
+    EventLogRecord,
+    MaterializeResult,
+    RunsFilter,
+    asset,
+    materialize,
+    multi_asset,
+)
+from dagster._core.storage.event_log import EventLogStorage, SqlEventLogStorage, SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    AssetKeyTable,
+    SqlEventLogStorageTable,
+)
 from dagster_postgres import PostgresEventLogStorage
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from student360 import event_log
+from student360.assets.common import LANDING_FILES
 from student360.event_log import LastingSqliteEventLogStorage
 from student360_tests.conftest import ON_POSTGRES_ONLY, NewHouse
 from student360_tests.postgres import ask
@@ -25,8 +57,22 @@ def anything() -> None: ...
 def wiped() -> None: ...
 
 
+@multi_asset(
+    specs=[AssetSpec("one"), AssetSpec("other")],
+    check_specs=[AssetCheckSpec("is_good", asset="one"), AssetCheckSpec("is_bad", asset="other")],
+)
+def checked(context: AssetExecutionContext) -> Iterator[MaterializeResult | AssetCheckResult]:
+    for name in ("one", "other"):
+        yield MaterializeResult(asset_key=name, metadata={"rows": 1}, data_version=DataVersion("1"))
+        context.log_event(AssetMaterialization("beside", partition=name, tags={"of": name}))
+    yield AssetCheckResult(asset_key="one", check_name="is_good", passed=True)
+    yield AssetCheckResult(asset_key="other", check_name="is_bad", passed=False)
+
+
 JOB = Definitions(assets=[anything]).resolve_implicit_global_asset_job_def()
 TWO_ASSETS = Definitions(assets=[anything, wiped]).resolve_implicit_global_asset_job_def()
+
+CHECKED_ASSETS = Definitions(assets=[checked]).resolve_implicit_global_asset_job_def()
 
 
 def run(instance: DagsterInstance) -> str:
@@ -42,6 +88,19 @@ def dagsters_own(storage: EventLogStorage, house: House) -> EventLogStorage:
     if isinstance(storage, PostgresEventLogStorage):
         return PostgresEventLogStorage(storage.postgres_url)
     return SqliteEventLogStorage(str(house.dagster_home / "history" / "runs"))
+
+
+def rows(storage: EventLogStorage, run_id: str) -> dict[str, list[tuple[Any, ...]]]:
+    """All that a log has in its tables, but for when a row was written and the numbers that an upsert uses up."""
+    assert isinstance(storage, SqlEventLogStorage)
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for connect in (storage.index_connection, partial(storage.run_connection, run_id)):
+        with connect() as connection:
+            for table in (SqlEventLogStorageTable, AssetKeyTable, AssetEventTagsTable, AssetCheckExecutionsTable):
+                columns = [c for c in table.c if c.name != "create_timestamp" and c is not AssetKeyTable.c.id]
+                told = connection.execute(select(*columns).order_by(table.c.id)).all()
+                found.setdefault(table.name, []).extend(tuple(row) for row in told)
+    return found
 
 
 @pytest.fixture
@@ -87,6 +146,65 @@ def test_the_last_materialisation_of_an_asset_is_the_one_that_dagsters_own_stora
         TWO_ASSETS.execute_in_process(instance=instance)
         assert last().keys() == before.keys()
         assert all(record and record not in before.values() for record in last().values())
+
+
+def test_events_of_a_step_that_are_written_together_are_the_rows_that_dagster_would_write_one_by_one(
+    new_house: NewHouse, engine: str
+) -> None:
+    with new_house(engine).instance() as instance:
+        storage = instance.event_log_storage
+        runs = [CHECKED_ASSETS.execute_in_process(instance=instance).run_id for _ in range(2)]
+        told_in_turn = [storage.get_logs_for_run(run_id) for run_id in runs]
+        together = [rows(storage, run_id) for run_id in runs]
+    house = new_house(engine)
+    with house.instance() as instance:
+        plain = dagsters_own(instance.event_log_storage, house)
+        for entry in chain.from_iterable(told_in_turn):
+            plain.store_event(entry)
+        assert together == [rows(plain, run_id) for run_id in runs]
+        assert all(together[0].values())
+
+
+def test_what_a_step_said_is_there_when_anybody_asks_in_its_process_and_after_a_line_of_progress_for_all(
+    new_house: NewHouse, engine: str
+) -> None:
+    house = new_house(engine)
+    seen: dict[str, bool] = {}
+
+    @multi_asset(specs=[AssetSpec("first"), AssetSpec("second")])
+    def in_turn(context: AssetExecutionContext) -> Iterator[MaterializeResult]:
+        def knows(storage: EventLogStorage, asset_name: str) -> bool:
+            found = storage.get_latest_materialization_events([AssetKey(asset_name)]).get(AssetKey(asset_name))
+            return found is not None and found.run_id == context.run_id
+
+        plain = dagsters_own(context.instance.event_log_storage, house)
+        yield MaterializeResult(asset_key="first")
+        seen["waits"] = not knows(plain, "first")
+        seen["asked"] = knows(context.instance.event_log_storage, "first")
+        yield MaterializeResult(asset_key="second")
+        context.log.info("half way")
+        seen["told"] = knows(plain, "second")
+
+    with house.instance() as instance:
+        assert materialize([in_turn], instance=instance).success
+    assert seen == {"waits": True, "asked": True, "told": True}
+
+
+def test_a_file_is_shown_before_the_ledger_says_that_it_was(new_house: NewHouse, engine: str) -> None:
+    dies_there = """
+        import os, signal
+        from student360.warehouse import ledger
+        ledger.note_reported = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        from dagster import DagsterInstance
+        from student360.definitions import defs
+        defs.resolve_job_def("ingest").execute_in_process(instance=DagsterInstance.get())
+    """
+    house = new_house(engine)
+    house.drop("students.csv", b"Student_ID,Full_Name,Date_of_Birth,Grade_Level\nS1,Ada,2014-01-02,Grade 4\n")
+    died = subprocess.call([sys.executable, "-c", dedent(dies_there)], env=house.environment)
+    assert died == -signal.SIGKILL
+    with house.instance() as instance:
+        assert len(instance.fetch_materializations(LANDING_FILES, limit=10).records) == 1
 
 
 def test_no_more_files_stay_open_than_it_says_and_none_after_the_end(house: House) -> None:
