@@ -56,9 +56,9 @@ class WritesStepsTogether(SqlEventLogStorage):
 
     has_shards = False
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, **more: Any) -> None:
         self._waiting = _Waiting()
-        super().__init__(*arguments)  # type: ignore[no-untyped-call]
+        super().__init__(*arguments, **more)  # type: ignore[no-untyped-call]
         # Dagster's own switch: what a run plans to do comes to `store_event_batch` together.
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(PLANNED_TOGETHER))
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from dagster import AssetKey, EventLogRecord
 from dagster._core.events.log import EventLogEntry
@@ -142,7 +142,8 @@ class _KeepsItsConnection:
     _engine: Engine
 
     def __init__(self, postgres_url: str) -> None:
-        super().__init__(postgres_url)  # type: ignore[call-arg]
+        looks = LastingPostgresStorage.looks_for_tables
+        super().__init__(postgres_url, should_autocreate_tables=looks)  # type: ignore[call-arg]
         self._engine = _lasting_engine(postgres_url)
 
     def dispose(self) -> None:
@@ -182,7 +183,13 @@ class _Events(_KeepsItsConnection, WritesStepsTogether, _AsksOnce, _TellsNobody)
 
 
 class LastingPostgresStorage(DagsterPostgresStorage):
-    """Dagster's storage in PostgreSQL, configured as `storage: postgres` is; each of its parts keeps a connection."""
+    """Dagster's storage in PostgreSQL, configured as `storage: postgres` is; each of its parts keeps a connection.
+
+    looks_for_tables: whether its tables are looked for, and made where there are none. 60 ms, that a copy of a process
+    which has seen them need not spend.
+    """
+
+    looks_for_tables: ClassVar[bool] = True
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         self.postgres_url = postgres_url

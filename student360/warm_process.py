@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 from student360.settings import PROJECT, SQL
 
@@ -97,15 +98,24 @@ def newest_change() -> int:
 
 
 def serve() -> None:
-    """Load everything, then begin a run for each line, until the launcher is gone."""
+    """Load everything, look once at what each run would, then begin a run for each line, until the launcher is gone.
+
+    Nothing stays open of what was looked at: Dagster's storage and the warehouse, which may be away.
+    """
     from dagster import DagsterInstance
     from dagster._cli.api import execute_run_command
 
     import student360.definitions as house
+    from student360.event_log import LastingPostgresStorage
+    from student360.settings import load_settings
+    from student360.warehouse.errors import WarehouseError
+    from student360.warehouse.transaction import engine_for
 
     house.defs.get_repository_def().get_all_jobs()
     with DagsterInstance.get():
-        pass  # to have loaded what a run needs of it; nothing stays open
+        LastingPostgresStorage.looks_for_tables = False
+    with suppress(WarehouseError):
+        engine_for(load_settings().warehouse_url).connect().close()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
