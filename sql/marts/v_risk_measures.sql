@@ -34,7 +34,11 @@ year_to_date AS MATERIALIZED (
     SELECT
         m.student_durable_key, CAST(MAX(m.days_before + m.days_recorded) AS BIGINT) AS days,
         CAST(SUM(m.absent_parts) AS BIGINT) AS absent_parts, SUM(m.days_unmapped) AS days_unmapped,
-        MAX(CASE WHEN RTRIM(m.day_marks, 'A') = '' THEN 0 ELSE m.days_before + LENGTH(RTRIM(m.day_marks, 'A')) END) AS last_present
+        MAX(CASE
+            WHEN m.days_recorded > 0 AND m.day_marks NOT LIKE '%A' THEN m.days_before + m.days_recorded
+            WHEN RTRIM(m.day_marks, 'A') = '' THEN 0
+            ELSE m.days_before + LENGTH(RTRIM(m.day_marks, 'A'))
+        END) AS last_present
     FROM look AS o
     CROSS JOIN enrolled AS e
     CROSS JOIN student_attendance_month AS m
