@@ -44,11 +44,8 @@ def write_what_waits(instance: DagsterInstance) -> None:
         log.write_what_waits()
 
 
-class _Waiting(threading.local):
-    """What a thread has said and not yet written."""
-
-    def __init__(self) -> None:
-        self.events: list[EventLogEntry] = []
+def _on_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 class WritesStepsTogether(SqlEventLogStorage):
@@ -57,38 +54,46 @@ class WritesStepsTogether(SqlEventLogStorage):
     has_shards = False
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
-        self._waiting = _Waiting()
+        self._waiting: list[EventLogEntry] = []
         super().__init__(*arguments, **more)  # type: ignore[no-untyped-call]
         # Dagster's own switch: what a run plans to do comes to `store_event_batch` together.
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(PLANNED_TOGETHER))
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event, with those that wait; or let it wait, when it is one of a step that goes on."""
+        """Store an event, with those that wait; or let it wait, when it is one of a step that goes on.
+
+        A step goes on in the main thread of its process; what any other thread says is stored at once.
+        """
         type_ = event.dagster_event_type if event.is_dagster_event else None
-        if event.run_id and event.step_key and type_ in WAIT_FOR_OTHERS:
-            self._waiting.events.append(event)
-        elif self._waiting.events and type_ is DagsterEventType.STEP_SUCCESS:
-            self._waiting.events.append(event)
-            self.write_what_waits()
+        is_of_a_step = event.run_id and event.step_key and _on_main_thread()
+        if is_of_a_step and type_ in WAIT_FOR_OTHERS:
+            self._waiting.append(event)
+        elif is_of_a_step and type_ is DagsterEventType.STEP_SUCCESS:
+            self.store_event_batch([*self._taken(), event])
         else:
             self.write_what_waits()
             super().store_event(event)
 
     def write_what_waits(self) -> None:
-        """Write what this thread has said; called before anything is read."""
-        if self._waiting.events:
-            events, self._waiting.events = self._waiting.events, []
-            self.store_event_batch(events)
+        """Write what the main thread has said; called before it reads anything."""
+        if self._waiting and _on_main_thread():
+            self.store_event_batch(self._taken())
+
+    def _taken(self) -> list[EventLogEntry]:
+        events, self._waiting = self._waiting, []
+        return events
 
     def get_asset_records(self, asset_keys: Sequence[AssetKey] | None = None) -> Sequence[AssetRecord]:
         """What is known of assets. Results of checks, each of which asks for its asset, are no part of it and wait."""
-        if any(event.dagster_event_type in OF_ASSETS for event in self._waiting.events):
+        if any(event.dagster_event_type in OF_ASSETS for event in self._waiting):
             self.write_what_waits()
-        events, self._waiting.events = self._waiting.events, []
+        if not _on_main_thread():
+            return super().get_asset_records(asset_keys)
+        events = self._taken()
         try:
             return super().get_asset_records(asset_keys)
         finally:
-            self._waiting.events = events
+            self._waiting = events
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events of steps: the rows that `store_event` would write for each, with a statement for all."""

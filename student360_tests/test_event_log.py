@@ -9,6 +9,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from textwrap import dedent
+from threading import Thread
 from typing import Any
 
 import psutil
@@ -184,10 +185,14 @@ def test_what_a_step_said_is_there_when_anybody_asks_in_its_process_and_after_a_
         yield MaterializeResult(asset_key="second")
         context.log.info("half way")
         seen["told"] = knows(plain, "second")
+        beside = Thread(target=context.log_event, args=[AssetMaterialization("beside")])
+        beside.start()
+        beside.join()
+        seen["beside"] = knows(plain, "beside")
 
     with house.instance() as instance:
         assert materialize([in_turn], instance=instance).success
-    assert seen == {"waits": True, "asked": True, "told": True}
+    assert seen == {"waits": True, "asked": True, "told": True, "beside": True}
 
 
 def test_a_file_is_shown_before_the_ledger_says_that_it_was(new_house: NewHouse, engine: str) -> None:
