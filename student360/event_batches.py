@@ -51,8 +51,6 @@ def _on_main_thread() -> bool:
 class WritesStepsTogether(SqlEventLogStorage):
     """An event log that writes the events of a step with few statements; whoever reads through it reads all of them."""
 
-    has_shards = False
-
     def __init__(self, *arguments: Any, **more: Any) -> None:
         self._waiting: list[EventLogEntry] = []
         super().__init__(*arguments, **more)  # type: ignore[no-untyped-call]
@@ -79,15 +77,18 @@ class WritesStepsTogether(SqlEventLogStorage):
         if self._waiting and _on_main_thread():
             self.store_event_batch(self._taken())
 
+    def dispose(self) -> None:
+        """Write what waits, and close."""
+        self.write_what_waits()
+        super().dispose()
+
     def _taken(self) -> list[EventLogEntry]:
         events, self._waiting = self._waiting, []
         return events
 
     def get_asset_records(self, asset_keys: Sequence[AssetKey] | None = None) -> Sequence[AssetRecord]:
         """What is known of assets. Results of checks, each of which asks for its asset, are no part of it and wait."""
-        if any(event.dagster_event_type in OF_ASSETS for event in self._waiting):
-            self.write_what_waits()
-        if not _on_main_thread():
+        if not _on_main_thread() or any(event.dagster_event_type in OF_ASSETS for event in self._waiting):
             return super().get_asset_records(asset_keys)
         events = self._taken()
         try:
@@ -102,10 +103,12 @@ class WritesStepsTogether(SqlEventLogStorage):
             return
         for run_id, of_run in groupby(events, lambda event: event.run_id):
             told = list(of_run)
-            if self.has_shards:
+            if self.is_run_sharded:
                 with self.run_connection(run_id) as connection:
                     self._insert(connection, told)
                 told = [event for event in told if event.dagster_event_type in OF_ASSETS | OF_CHECKS]
+                if not told:
+                    continue
             with self.index_connection() as connection:
                 stored = list(zip(self._insert(connection, told), told, strict=True))
             for kind in OF_ASSETS:
@@ -115,8 +118,6 @@ class WritesStepsTogether(SqlEventLogStorage):
                     self.store_asset_check_event(event, id_)
 
     def _insert(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
-        if not events:
-            return []
         ids = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
         return list(connection.execute(ids, [self._event_to_row(event) for event in events]).scalars())
 

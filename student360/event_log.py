@@ -76,8 +76,6 @@ class _AsksOnce:
 class LastingSqliteEventLogStorage(WritesStepsTogether, _AsksOnce, SqliteEventLogStorage):
     """Dagster's event log in `history/runs` of DAGSTER_HOME, as by default, with up to OPEN_FILES files kept open."""
 
-    has_shards = True
-
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._opened_by = os.getpid()
@@ -125,10 +123,9 @@ class LastingSqliteEventLogStorage(WritesStepsTogether, _AsksOnce, SqliteEventLo
 
     def dispose(self) -> None:
         """Close all files."""
-        self.write_what_waits()
+        super().dispose()
         while self._engines:
             self._engines.popitem()[1].dispose()
-        super().dispose()
 
 
 def _trust_the_write_ahead_log(connection: Any, _: object) -> None:
@@ -175,11 +172,6 @@ class _Events(_KeepsItsConnection, WritesStepsTogether, _AsksOnce, _TellsNobody)
     def _connect(self) -> AbstractContextManager[Connection]:
         self.write_what_waits()
         return super()._connect()
-
-    def dispose(self) -> None:
-        """Close the connection."""
-        self.write_what_waits()
-        super().dispose()
 
 
 class LastingPostgresStorage(DagsterPostgresStorage):

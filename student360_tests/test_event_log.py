@@ -72,7 +72,6 @@ def checked(context: AssetExecutionContext) -> Iterator[MaterializeResult | Asse
 
 JOB = Definitions(assets=[anything]).resolve_implicit_global_asset_job_def()
 TWO_ASSETS = Definitions(assets=[anything, wiped]).resolve_implicit_global_asset_job_def()
-
 CHECKED_ASSETS = Definitions(assets=[checked]).resolve_implicit_global_asset_job_def()
 
 

@@ -74,7 +74,8 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
 def group_asset(name: str, scripts: Sequence[Script]) -> AssetsDefinition:
     """The assets of tables that no feed loads, and of views, as one step in one transaction.
 
-    Each is brought up to date with its rules and with what it is computed from, in the order given.
+    Each is brought up to date with its rules and with what it is computed from, in the order given. Checks are told
+    last: for each, Dagster looks up its asset's row, and has to write first what it has said of assets.
     """
     specs = [
         AssetSpec(
