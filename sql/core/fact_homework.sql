@@ -1,7 +1,8 @@
 -- Homework: one row per student and assignment (subject, name, due day), with its status.
 
--- The index by day goes on with the student, so that what is due in four weeks is read for some students alone: of 10,000 on
--- PostgreSQL in 8 ms; by day alone the rows of all were looked at, 45 to 75.
+-- The index by day goes on with student and status, so that what is due in four weeks is read for some students alone, and
+-- from the index alone: of 10,000 on PostgreSQL in 8 ms, by day alone, where the rows of all were looked at, in 45 to 75;
+-- of 50,000 on SQLite in 40 ms, by student, where all that was ever due was looked at, in 150.
 
 -- name: schema
 CREATE TABLE fact_homework (
@@ -17,7 +18,7 @@ CREATE TABLE fact_homework (
     confirmed_file_id   {integer} NOT NULL, -- The newest file that said so.
     PRIMARY KEY (student_durable_key, due_date_key, subject_key, assignment)
 ) {keyed};
-CREATE INDEX fact_homework_by_due_date ON fact_homework (due_date_key, student_durable_key);
+CREATE INDEX fact_homework_by_due_date ON fact_homework (due_date_key, student_durable_key, homework_status_key);
 
 -- name: row_count
 SELECT

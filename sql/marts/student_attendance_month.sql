@@ -2,9 +2,9 @@
 -- that the risk monitor never reads the facts. A day counts once, whatever the number of its periods, and for one school.
 -- Days are counted in parts of 2520 a day, the least number that 1 to 10 periods divide without rest, so that limits are
 -- compared in integers. A month to which days are only added is not counted again: the row that was kept goes before them.
--- What came before in the school year is carried along, so that a window of days needs no adding up; a correction of an old
--- month changes it in those that follow. The rows of a month lie together and are found by it, so that a day's file reads
--- and rewrites those of its month, however long the history.
+-- What came before in the school year is carried along, so that a window of days needs no adding up and a student is judged
+-- by the last months; a correction of an old month changes it in those that follow. The rows of a month lie together and
+-- are found by it, so that a day's file reads and rewrites those of its month, however long the history.
 -- STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
 -- without a row means, data/reference/dim_dates.csv when there is no school.
 
@@ -26,11 +26,12 @@ CREATE TABLE student_attendance_month (
     days_unmapped       {integer} NOT NULL, -- Days whose only codes nobody has explained: they lower coverage, not the rate.
     days_before         {integer} NOT NULL, -- Days recorded before these, in the school year.
     parts_before        {integer} NOT NULL, -- Of them, missed, in parts of 2520 a day. [sensitive]
+    unmapped_before     {integer} NOT NULL, -- Days before these, in the school year, whose only codes nobody has explained.
     day_marks           {text} NOT NULL, -- A sign for each day recorded, in order: P present, H missed in part, A missed. [sensitive]
     absent_so_far       {text} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
     PRIMARY KEY (school_year, student_durable_key, month_key, school_key)
 ) {strict};
-CREATE INDEX student_attendance_month_by_month ON student_attendance_month {as_they_lie} (school_year, month_key);
+CREATE INDEX student_attendance_month_by_month ON student_attendance_month {as_they_lie} (school_year, month_key, student_durable_key);
 
 -- name: row_count
 SELECT NULL AS not_worth_counting;
@@ -121,7 +122,7 @@ WHERE (school_year, student_durable_key, month_key, school_key) IN (
 -- name: add
 INSERT INTO student_attendance_month (
     student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
-    excused_parts, days_late, days_unmapped, days_before, parts_before, day_marks, absent_so_far
+    excused_parts, days_late, days_unmapped, days_before, parts_before, unmapped_before, day_marks, absent_so_far
 )
 SELECT * FROM (
     {rows}
@@ -149,12 +150,13 @@ HAVING COUNT(*) > 1 OR MAX(m.month_key) > MIN(t.month_key) OR MIN(t.is_added_to)
 ANALYZE out_of_step;
 
 UPDATE student_attendance_month AS a
-SET days_before = c.days_before, parts_before = c.parts_before
+SET days_before = c.days_before, parts_before = c.parts_before, unmapped_before = c.unmapped_before
 FROM (
     SELECT
         m.student_durable_key, m.school_year, m.month_key, m.school_key,
         SUM(m.days_recorded) OVER in_order - m.days_recorded AS days_before,
-        SUM(m.absent_parts) OVER in_order - m.absent_parts AS parts_before
+        SUM(m.absent_parts) OVER in_order - m.absent_parts AS parts_before,
+        SUM(m.days_unmapped) OVER in_order - m.days_unmapped AS unmapped_before
     FROM out_of_step AS o
     CROSS JOIN student_attendance_month AS m
     WHERE m.student_durable_key = o.student_durable_key AND m.school_year = o.school_year
@@ -163,7 +165,8 @@ FROM (
     )
 ) AS c
 WHERE a.student_durable_key = c.student_durable_key AND a.school_year = c.school_year AND a.month_key = c.month_key
-  AND a.school_key = c.school_key AND (a.days_before <> c.days_before OR a.parts_before <> c.parts_before);
+  AND a.school_key = c.school_key
+  AND (a.days_before <> c.days_before OR a.parts_before <> c.parts_before OR a.unmapped_before <> c.unmapped_before);
 
 DROP TABLE out_of_step;
 
@@ -196,13 +199,14 @@ CREATE TEMP TABLE counted_in_parts AS SELECT * FROM student_attendance_month WHE
 -- name: add_parts
 INSERT INTO student_attendance_month (
     student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
-    excused_parts, days_late, days_unmapped, days_before, parts_before, day_marks, absent_so_far
+    excused_parts, days_late, days_unmapped, days_before, parts_before, unmapped_before, day_marks, absent_so_far
 )
 SELECT
     c.student_durable_key, c.school_year, c.month_key, c.school_key, c.first_date_key, c.last_date_key, c.days_recorded,
     c.absent_parts, c.excused_parts, c.days_late, c.days_unmapped,
     SUM(c.days_recorded) OVER in_order - c.days_recorded AS days_before,
-    SUM(c.absent_parts) OVER in_order - c.absent_parts AS parts_before, c.day_marks, c.absent_so_far
+    SUM(c.absent_parts) OVER in_order - c.absent_parts AS parts_before,
+    SUM(c.days_unmapped) OVER in_order - c.days_unmapped AS unmapped_before, c.day_marks, c.absent_so_far
 FROM counted_in_parts AS c
 WINDOW in_order AS (
     PARTITION BY c.student_durable_key, c.school_year ORDER BY c.month_key, c.first_date_key, c.school_key
@@ -331,7 +335,8 @@ SELECT
     c.student_durable_key, c.school_year, c.month_key, c.school_key, c.first_date_key, c.last_date_key, c.days_recorded,
     c.absent_parts, c.excused_parts, c.days_late, c.days_unmapped,
     CAST(SUM(c.days_recorded) OVER in_order - c.days_recorded AS BIGINT) AS days_before,
-    CAST(SUM(c.absent_parts) OVER in_order - c.absent_parts AS BIGINT) AS parts_before, c.day_marks, c.absent_so_far
+    CAST(SUM(c.absent_parts) OVER in_order - c.absent_parts AS BIGINT) AS parts_before,
+    CAST(SUM(c.days_unmapped) OVER in_order - c.days_unmapped AS BIGINT) AS unmapped_before, c.day_marks, c.absent_so_far
 FROM (
     SELECT
         student_durable_key, school_year, month_key, school_key, MIN(first_date_key) AS first_date_key,

@@ -74,6 +74,8 @@ DROP TABLE level_now;
 -- name: let_go
 DROP TABLE to_judge;
 
+DROP TABLE IF EXISTS looked_back_for;
+
 -- name: beside
 {levels}
 
@@ -106,31 +108,50 @@ ORDER BY first_student;
 SELECT j.student_durable_key FROM to_judge AS j
 WHERE j.student_durable_key BETWEEN {first_student} AND {last_student}
 
--- name: of_these
-student_durable_key BETWEEN {first_student} AND {last_student} {if_due}
+-- name: look_back
+CREATE TEMP TABLE looked_back_for AS
+SELECT j.student_durable_key FROM to_judge AS j
+EXCEPT
+SELECT m.student_durable_key
+FROM v_risk_windows AS w
+CROSS JOIN student_attendance_month AS m
+WHERE m.school_year = w.school_year AND m.month_key IN ({last_months})
+GROUP BY m.student_durable_key
+HAVING MIN(m.days_before) = 0 OR (
+    SUM(m.days_recorded) > 2 * MAX(w.trend_days) AND SUM(m.absent_parts) < 2520 * SUM(m.days_recorded)
+    AND MAX(m.days_before + m.days_recorded) > MAX(w.first_until_days)
+);
+
+ANALYZE looked_back_for;
 
 -- name: read
 SELECT * FROM dim_students WHERE is_current = 1 AND {of_these};
 
+SELECT * FROM student_attendance_month WHERE {of_these} AND school_year = {this_year} AND month_key IN ({last_months});
+
 SELECT * FROM student_attendance_month
-WHERE {of_these} AND school_year = (SELECT o.school_year FROM v_as_of AS o);
+WHERE {of_these} AND school_year = {this_year} AND month_key NOT IN ({last_months})
+  AND student_durable_key IN (SELECT b.student_durable_key FROM looked_back_for AS b);
 
 SELECT * FROM student_year_to_date WHERE {of_these};
 
 SELECT * FROM fact_homework
-WHERE {of_these}
-  AND due_date_key BETWEEN (
-      SELECT MIN(d.date_key)
-      FROM v_as_of AS o
-      JOIN dim_dates AS d ON d.day_number > o.day_number - (
-          SELECT MAX(w.window_size)
-          FROM (
-              SELECT 28 AS window_size
-              UNION ALL
-              SELECT r.window_size FROM risk_rules AS r WHERE r.indicator = 'homework_missing'
-          ) AS w
-      )
-  ) AND (SELECT o.as_of_date_key FROM v_as_of AS o);
+WHERE {of_these} AND due_date_key IN (
+    SELECT d.date_key
+    FROM v_risk_windows AS w
+    JOIN dim_dates AS d ON d.date_key BETWEEN w.homework_from_key AND w.as_of_date_key
+);
+
+-- name: of_these
+student_durable_key BETWEEN {first_student} AND {last_student} {if_due}
+
+-- name: this_year
+(SELECT w.school_year FROM v_risk_windows AS w)
+
+-- name: last_months
+SELECT d.month_key
+FROM v_risk_windows AS w
+JOIN dim_dates AS d ON d.school_year = w.school_year AND d.month_key BETWEEN w.trend_from_month_key AND w.month_key
 
 -- name: only_those
 dim_students AS (

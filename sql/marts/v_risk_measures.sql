@@ -1,28 +1,11 @@
 -- What the risk rules look at, measured in whole numbers: one row for every current student and indicator. The value is
--- numerator / denominator. How each indicator is measured stands here, and what of it is added up only when it changes in
--- student_year_to_date, and nowhere else.
+-- numerator / denominator. How each indicator is measured stands here, how far back in v_risk_windows, and what of it is
+-- added up only when it changes in student_year_to_date, and nowhere else.
 
 -- name: schema
 CREATE VIEW v_risk_measures AS
-WITH rules_now AS (
-    SELECT
-        o.as_of_date_key, o.as_of_date, o.day_number, o.month_key, o.school_year,
-        COALESCE(MAX(CASE WHEN r.indicator = 'attendance_trend' THEN r.window_size END), 20) AS trend_days,
-        COALESCE(MAX(CASE WHEN r.indicator = 'attendance_first_month' THEN r.window_size END), 20) AS first_days,
-        COALESCE(MAX(CASE WHEN r.indicator = 'homework_missing' THEN r.window_size END), 28) AS homework_days
-    FROM v_as_of AS o
-    LEFT JOIN risk_rules AS r ON r.rule_set = o.rule_set
-        AND r.valid_from_key <= o.as_of_date_key AND r.valid_to_key > o.as_of_date_key
-    GROUP BY o.as_of_date_key, o.as_of_date, o.day_number, o.month_key, o.school_year
-),
-look AS MATERIALIZED (
-    SELECT
-        r.*,
-        (
-            SELECT MIN(d.date_key) FROM dim_dates AS d
-            WHERE d.school_year = r.school_year AND d.day_number > r.day_number - r.homework_days
-        ) AS homework_from_key
-    FROM rules_now AS r
+WITH look AS MATERIALIZED (
+    SELECT * FROM v_risk_windows
 ),
 enrolled AS (
     SELECT s.student_durable_key
@@ -33,7 +16,8 @@ enrolled AS (
 year_to_date AS MATERIALIZED (
     SELECT
         m.student_durable_key, CAST(MAX(m.days_before + m.days_recorded) AS BIGINT) AS days,
-        CAST(SUM(m.absent_parts) AS BIGINT) AS absent_parts, SUM(m.days_unmapped) AS days_unmapped,
+        CAST(MAX(m.parts_before + m.absent_parts) AS BIGINT) AS absent_parts,
+        MAX(m.unmapped_before + m.days_unmapped) AS days_unmapped,
         MAX(CASE
             WHEN m.days_recorded > 0 AND m.day_marks NOT LIKE '%A' THEN m.days_before + m.days_recorded
             WHEN RTRIM(m.day_marks, 'A') = '' THEN 0
@@ -103,7 +87,7 @@ known AS MATERIALIZED (
         a.parts_before_recent - a.parts_before_both AS before_parts,
         CASE WHEN a.days >= o.first_days THEN o.first_days ELSE a.days END AS first_days,
         COALESCE(a.parts_in_first, a.absent_parts) AS first_parts,
-        CASE WHEN a.days > 3 * o.first_days THEN 0 ELSE 1 END AS is_first_month,
+        CASE WHEN a.days > o.first_until_days THEN 0 ELSE 1 END AS is_first_month,
         y.core_courses, y.core_courses_sent, y.courses_failing, y.scores, y.score_bp_sum, y.scores_flagged,
         y.homework_values, y.homework_bp_sum, y.falling_courses, y.fall_bp, h.missing, h.due, h.sent,
         o.day_number - CASE WHEN d.day_number > f.day_number THEN d.day_number ELSE f.day_number END AS days_without_contact

@@ -45,9 +45,10 @@ def duckdb_beside(folder: Path, memory: str, threads: int) -> Iterator["duckdb.D
 
 
 def rows_read(tx: Transaction, source: str, query: str) -> pa.Table:
-    """A table, or '<table> WHERE ...', with those of its columns that a query names."""
-    columns = scripts()[source.split(maxsplit=1)[0]].columns
-    return tx.arrow_table(source, {column.name for column in columns} & words(query))
+    """A table, or '<table> WHERE ...', with those of its columns that a query names, by an alias where it has one."""
+    aliases = "|".join(re.findall(rf"\b{source.split(maxsplit=1)[0]} AS (\w+)", query))
+    named = re.findall(rf"\b(?:{aliases})\.(\w+)", query) if aliases else words(query)
+    return tx.arrow_table(source, frozenset(named))
 
 
 def words(query: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ same text that the database runs).
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -33,6 +34,7 @@ def judge(tx: Transaction, script: Script, settings: Settings) -> None:
     if students < MANY_STUDENTS:
         tx.run(script, "judge", queries())
     else:
+        tx.run(script, "look_back")
         statements = script.statements("beside", {**queries(), **IN_DUCKDB})
         judged = partial(computed_beside, statements, settings.staged, MEMORY)
         parts = _parts(tx, script, math.ceil(students / STUDENTS_AT_ONCE), "\n".join(statements))
@@ -51,10 +53,11 @@ def _parts(tx: Transaction, script: Script, how_many: int, query: str) -> Iterat
         due = script.statements("these", some)[0]
         if_due = f"AND student_durable_key IN ({due})" if _are_scattered(**students) else ""
         read = script.statements("read", some | {"if_due": if_due})
-        own = [statement.removeprefix("SELECT * FROM ") for statement in read]
-        tables = {source.split(maxsplit=1)[0]: rows_read(tx, source, query) for source in own}
-        shared = shared or {name: rows_read(tx, name, query) for name in _read(query) - tables.keys()}
-        yield shared | tables | {"to_judge": tx.arrow(due)}
+        own = defaultdict(list)
+        for source in (statement.removeprefix("SELECT * FROM ") for statement in read):
+            own[source.split(maxsplit=1)[0]].append(rows_read(tx, source, query))
+        shared = shared or {name: rows_read(tx, name, query) for name in _read(query) - own.keys()}
+        yield shared | {name: pa.concat_tables(rows) for name, rows in own.items()} | {"to_judge": tx.arrow(due)}
 
 
 def _are_scattered(first_student: int, last_student: int, students: int) -> bool:
