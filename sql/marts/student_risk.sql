@@ -204,7 +204,8 @@ flagged AS MATERIALIZED (
     SELECT
         w.student_durable_key,
         SUM(CASE WHEN w.level = 3 THEN 1 ELSE 0 END) AS severe_count,
-        COUNT(DISTINCT CASE WHEN w.level >= 2 THEN w.domain END) AS domains_at_risk,
+        MIN(CASE WHEN w.level >= 2 THEN w.domain END) AS domain_at_risk,
+        MAX(CASE WHEN w.level >= 2 THEN w.domain END) AS other_domain_at_risk,
         SUM(w.weight * w.level) AS risk_score,
         STRING_AGG(w.reason, '; ' ORDER BY w.level DESC, w.weight DESC, w.indicator) AS reasons
     FROM v_student_risk_indicators AS w
@@ -214,8 +215,8 @@ flagged AS MATERIALIZED (
 SELECT
     s.student_durable_key,
     CASE
-        WHEN g.severe_count >= 1 OR g.domains_at_risk >= 2 THEN 'HIGH'
-        WHEN g.domains_at_risk = 1 THEN 'MODERATE'
+        WHEN g.severe_count >= 1 OR g.domain_at_risk <> g.other_domain_at_risk THEN 'HIGH'
+        WHEN g.domain_at_risk IS NOT NULL THEN 'MODERATE'
         WHEN g.student_durable_key IS NOT NULL THEN 'WATCH'
         WHEN t.required_lacking = 0 THEN 'ON_TRACK'
         ELSE 'INSUFFICIENT_DATA'

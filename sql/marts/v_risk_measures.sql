@@ -68,12 +68,6 @@ homework AS (
       AND s.homework_status_key = f.homework_status_key
     GROUP BY f.student_durable_key
 ),
-messages AS (
-    SELECT d.day_number
-    FROM data_extent AS e
-    JOIN dim_dates AS d ON d.date_key = e.first_date_key
-    WHERE e.feed = 'communication'
-),
 known AS MATERIALIZED (
     SELECT
         e.student_durable_key, a.days, a.absent_parts, a.days_unmapped, a.days - a.last_present AS streak,
@@ -90,13 +84,13 @@ known AS MATERIALIZED (
         CASE WHEN a.days > o.first_until_days THEN 0 ELSE 1 END AS is_first_month,
         y.core_courses, y.core_courses_sent, y.courses_failing, y.scores, y.score_bp_sum, y.scores_flagged,
         y.homework_values, y.homework_bp_sum, y.falling_courses, y.fall_bp, h.missing, h.due, h.sent,
-        o.day_number - CASE WHEN d.day_number > f.day_number THEN d.day_number ELSE f.day_number END AS days_without_contact
+        o.day_number - CASE WHEN d.day_number > o.messages_from_day THEN d.day_number ELSE o.messages_from_day END
+            AS days_without_contact
     FROM enrolled AS e
     CROSS JOIN look AS o
     LEFT JOIN attendance AS a ON a.student_durable_key = e.student_durable_key
     LEFT JOIN student_year_to_date AS y ON y.student_durable_key = e.student_durable_key
     LEFT JOIN homework AS h ON h.student_durable_key = e.student_durable_key
-    LEFT JOIN messages AS f ON f.day_number <= o.day_number
     LEFT JOIN dim_dates AS d ON d.date_key = y.last_contact_key
 ),
 measure AS (

@@ -23,7 +23,13 @@ SELECT
     (
         SELECT MIN(d.date_key) FROM dim_dates AS d
         WHERE d.school_year = r.school_year AND d.day_number > r.day_number - r.homework_days
-    ) AS homework_from_key -- integer: Homework counts that is due from this day, yyyymmdd.
+    ) AS homework_from_key, -- integer: Homework counts that is due from this day, yyyymmdd.
+    (
+        SELECT d.day_number
+        FROM data_extent AS e
+        JOIN dim_dates AS d ON d.date_key = e.first_date_key
+        WHERE e.feed = 'communication' AND d.day_number <= r.day_number
+    ) AS messages_from_day -- integer: Days without a message count from this day, as days since 1970-01-01; missing when none was sent.
 FROM (
     SELECT
         o.as_of_date_key, o.as_of_date, o.day_number, o.month_key, o.school_year,

@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from student360.ingest.files import make_private
 from student360.warehouse.errors import WarehouseError
-from student360.warehouse.scripts import scripts
 from student360.warehouse.transaction import Transaction
 
 if TYPE_CHECKING:

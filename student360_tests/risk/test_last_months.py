@@ -11,9 +11,11 @@ import pyarrow as pa
 import pytest
 
 from student360.loading import many_students
+from student360.loading.duck import rows_read
 from student360.risk import risk_as_of
 from student360.sample import District
 from student360.settings import PROJECT
+from student360.warehouse.transaction import Transaction
 from student360_tests.running import House
 
 Load = Callable[..., None]
@@ -76,13 +78,12 @@ def test_students_judged_by_their_last_months_are_judged_as_by_all_of_their_year
     monkeypatch.setenv("STUDENT360_REFERENCE_DIR", str(rules))
     read: list[int] = []
 
-    def counted(tx: many_students.Transaction, source: str, query: str) -> pa.Table:
+    def counted(tx: Transaction, source: str, query: str) -> pa.Table:
         rows = rows_read(tx, source, query)
         if source.startswith("student_attendance_month"):
             read.append(rows.num_rows)
         return rows
 
-    rows_read = many_students.rows_read
     monkeypatch.setattr(many_students, "rows_read", counted)
     monkeypatch.setattr(many_students, "MANY_STUDENTS", 1)
     monkeypatch.setattr(many_students, "STUDENTS_AT_ONCE", 25)
