@@ -10,6 +10,8 @@
 
 -- The key begins with the school year: a year of some students is one stretch of it, without their years before. On
 -- PostgreSQL 10,000 students' months are read in 20 ms; with the student first it looked through the whole year, 60 to 90.
+-- The index by month goes on with the student on SQLite, which reads a month of some students as they lie. PostgreSQL has an
+-- index of blocks there, and would read the blocks of all months in which these students are.
 
 -- name: schema
 CREATE TABLE student_attendance_month (
@@ -31,7 +33,7 @@ CREATE TABLE student_attendance_month (
     absent_so_far       {text} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
     PRIMARY KEY (school_year, student_durable_key, month_key, school_key)
 ) {strict};
-CREATE INDEX student_attendance_month_by_month ON student_attendance_month {as_they_lie} (school_year, month_key, student_durable_key);
+CREATE INDEX student_attendance_month_by_month ON student_attendance_month {as_they_lie} (school_year, month_key{and_student});
 
 -- name: row_count
 SELECT NULL AS not_worth_counting;

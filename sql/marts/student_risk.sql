@@ -113,13 +113,13 @@ CREATE TEMP TABLE looked_back_for AS
 SELECT j.student_durable_key FROM to_judge AS j
 EXCEPT
 SELECT m.student_durable_key
-FROM v_risk_windows AS w
-CROSS JOIN student_attendance_month AS m
-WHERE m.school_year = w.school_year AND m.month_key IN ({last_months})
+FROM student_attendance_month AS m
+WHERE school_year = {this_year} AND {of_last_months}
 GROUP BY m.student_durable_key
 HAVING MIN(m.days_before) = 0 OR (
-    SUM(m.days_recorded) > 2 * MAX(w.trend_days) AND SUM(m.absent_parts) < 2520 * SUM(m.days_recorded)
-    AND MAX(m.days_before + m.days_recorded) > MAX(w.first_until_days)
+    SUM(m.days_recorded) > (SELECT 2 * w.trend_days FROM v_risk_windows AS w)
+    AND SUM(m.absent_parts) < 2520 * SUM(m.days_recorded)
+    AND MAX(m.days_before + m.days_recorded) > (SELECT w.first_until_days FROM v_risk_windows AS w)
 );
 
 ANALYZE looked_back_for;
@@ -127,10 +127,10 @@ ANALYZE looked_back_for;
 -- name: read
 SELECT * FROM dim_students WHERE is_current = 1 AND {of_these};
 
-SELECT * FROM student_attendance_month WHERE {of_these} AND school_year = {this_year} AND month_key IN ({last_months});
+SELECT * FROM student_attendance_month WHERE {of_these} AND school_year = {this_year} AND {of_last_months};
 
 SELECT * FROM student_attendance_month
-WHERE {of_these} AND school_year = {this_year} AND month_key NOT IN ({last_months})
+WHERE {of_these} AND school_year = {this_year} AND month_key < {first_of_last_months}
   AND student_durable_key IN (SELECT b.student_durable_key FROM looked_back_for AS b);
 
 SELECT * FROM student_year_to_date WHERE {of_these};
@@ -140,7 +140,8 @@ WHERE {of_these} AND due_date_key IN (
     SELECT d.date_key
     FROM v_risk_windows AS w
     JOIN dim_dates AS d ON d.date_key BETWEEN w.homework_from_key AND w.as_of_date_key
-);
+) AND due_date_key BETWEEN (SELECT w.homework_from_key FROM v_risk_windows AS w)
+    AND (SELECT w.as_of_date_key FROM v_risk_windows AS w);
 
 -- name: of_these
 student_durable_key BETWEEN {first_student} AND {last_student} {if_due}
@@ -148,10 +149,15 @@ student_durable_key BETWEEN {first_student} AND {last_student} {if_due}
 -- name: this_year
 (SELECT w.school_year FROM v_risk_windows AS w)
 
--- name: last_months
-SELECT d.month_key
-FROM v_risk_windows AS w
-JOIN dim_dates AS d ON d.school_year = w.school_year AND d.month_key BETWEEN w.trend_from_month_key AND w.month_key
+-- name: of_last_months
+month_key IN (
+    SELECT d.month_key
+    FROM v_risk_windows AS w
+    JOIN dim_dates AS d ON d.school_year = w.school_year AND d.month_key BETWEEN w.trend_from_month_key AND w.month_key
+) AND month_key BETWEEN {first_of_last_months} AND (SELECT w.month_key FROM v_risk_windows AS w)
+
+-- name: first_of_last_months
+(SELECT w.trend_from_month_key FROM v_risk_windows AS w)
 
 -- name: only_those
 dim_students AS (

@@ -37,6 +37,7 @@ FRAGMENTS = {
     "date": "DATE",
     "empty": "TRUNCATE",
     "as_they_lie": "USING brin",
+    "and_student": "",
 }
 ARROW_TYPES = {
     "text": pa.string(),

@@ -28,6 +28,7 @@ FRAGMENTS = {
     "date": "TEXT",
     "empty": "DELETE FROM",
     "as_they_lie": "",
+    "and_student": ", student_durable_key",
 }
 ARROW_TYPES = {
     "text": pa.string(),
