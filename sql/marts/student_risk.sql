@@ -3,6 +3,10 @@
 -- HIGH: one severe, or at risk in two domains. MODERATE: at risk in one. WATCH: something to watch. ON_TRACK only when the
 -- data suffices, else INSUFFICIENT_DATA: no data is never fine.
 
+-- Where there are many, they are judged from the months that the windows reach into; of who is looked back for, those months
+-- do not say all. Months and days are told as a list and as a range: SQLite needs the one to use its indexes, PostgreSQL the
+-- other.
+
 -- name: schema
 CREATE TABLE student_risk (
     student_durable_key   {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.

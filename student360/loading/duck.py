@@ -7,6 +7,7 @@ computes (the SQL files, the same text that the database runs), when that pays.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -45,9 +46,14 @@ def duckdb_beside(folder: Path, memory: str, threads: int) -> Iterator["duckdb.D
 
 def rows_read(tx: Transaction, source: str, query: str) -> pa.Table:
     """A table, or '<table> WHERE ...', with those of its columns that a query names, by an alias where it has one."""
-    aliases = "|".join(re.findall(rf"\b{source.split(maxsplit=1)[0]} AS (\w+)", query))
-    named = re.findall(rf"\b(?:{aliases})\.(\w+)", query) if aliases else words(query)
-    return tx.arrow_table(source, frozenset(named))
+    return tx.arrow_table(source, _named(source.split(maxsplit=1)[0], query))
+
+
+@cache
+def _named(table: str, query: str) -> frozenset[str]:
+    """What a query may mean as columns of a table; asked for every part, with the same text."""
+    aliases = "|".join(re.findall(rf"\b{table} AS (\w+)", query))
+    return frozenset(re.findall(rf"\b(?:{aliases})\.(\w+)", query)) if aliases else words(query)
 
 
 def words(query: str) -> frozenset[str]:

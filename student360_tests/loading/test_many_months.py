@@ -95,9 +95,10 @@ def test_what_came_before_is_carried_along_in_whatever_order_days_come(
         assert months_as_the_database_counts(house, load_settings()) == (), f"after days {first} to {last}"
     wrong = house.warehouse.frame(
         "SELECT * FROM (SELECT days_before, SUM(days_recorded) OVER in_order - days_recorded AS days,"
-        " parts_before, SUM(absent_parts) OVER in_order - absent_parts AS parts FROM student_attendance_month"
+        " parts_before, SUM(absent_parts) OVER in_order - absent_parts AS parts,"
+        " unmapped_before, SUM(days_unmapped) OVER in_order - days_unmapped AS unmapped FROM student_attendance_month"
         " WINDOW in_order AS (PARTITION BY student_durable_key, school_year ORDER BY month_key, first_date_key,"
-        " school_key)) AS m WHERE days_before <> days OR parts_before <> parts"
+        " school_key)) AS m WHERE days_before <> days OR parts_before <> parts OR unmapped_before <> unmapped"
     )
     assert wrong.empty
 
