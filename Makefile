@@ -8,7 +8,7 @@ RIVALS := .venv-rivals
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
 # WAREHOUSE=postgres: demo, dev and status on a real PostgreSQL out of a Python package, in data/postgres.
-ON := $(if $(filter postgres,$(WAREHOUSE)),$(BIN)/python -m student360.embedded_postgres data/postgres)
+ON := $(if $(filter postgres,$(WAREHOUSE)),$(BIN)/python -m student360.warehouse.embedded_postgres data/postgres)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
@@ -41,7 +41,7 @@ format: $(READY)
 docs: $(READY)
 	@$(BIN)/python -m student360 docs docs
 	@$(BIN)/python -m student360_tests.trust page
-	@$(BIN)/python -m student360_tests.risk.page
+	@$(BIN)/python -m student360_tests.rules.page
 
 # What a district may rely on, tried at full size and printed as tables (docs/trust.md). `soak` is for the night.
 trust: faults bad-inputs kills mutants soak
@@ -62,7 +62,7 @@ soak: $(READY)
 	@umask 077 && $(BIN)/python -m student360_tests.trust soak --minutes $${MINUTES:-30} --seed $${SEED:-1}
 
 latency: $(READY)
-	@$(BIN)/python -m student360_tests.latency
+	@$(BIN)/python -m student360_tests.bench.latency
 
 # All comparisons, docs/benchmarks.md and its chart: some two hours, 20 GB. BENCH="--students 5000 --history-days 200".
 bench: $(READY) java $(RIVALS)/.ready

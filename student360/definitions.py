@@ -13,17 +13,17 @@ from typing import Any
 
 from dagster import Definitions, in_process_executor
 
-from student360.assets.analysis import backtest_asset
-from student360.assets.common import landing_files
-from student360.assets.raw import raw_asset
-from student360.assets.spark import spark_asset
-from student360.assets.sql import feed_asset, group_asset
-from student360.assets.staging import staging_asset
-from student360.automation import aggregates, backtest, ingest, nightly_quality, quality, spark_automation
-from student360.checks import table_checks
 from student360.contracts import contracts
-from student360.io_managers import ClaimedFilesIOManager, WarehouseIOManager
-from student360.sensors import landing_sensor
+from student360.orchestration.assets.analysis import backtest_asset
+from student360.orchestration.assets.common import landing_files
+from student360.orchestration.assets.raw import raw_asset
+from student360.orchestration.assets.spark import spark_asset
+from student360.orchestration.assets.sql import feed_asset, group_asset
+from student360.orchestration.assets.staging import staging_asset
+from student360.orchestration.automation import aggregates, backtest, ingest, nightly_quality, quality, spark_automation
+from student360.orchestration.checks import table_checks
+from student360.orchestration.io_managers import ClaimedFilesIOManager, WarehouseIOManager
+from student360.orchestration.sensors import landing_sensor
 from student360.settings import load_settings
 from student360.spark.session import Spark
 from student360.warehouse.scripts import in_order, scripts

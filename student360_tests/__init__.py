@@ -1,1 +1,1 @@
-"""Tests, as statements about the product. They mirror the package; `running.py` holds the real house they live in."""
+"""Tests, written as statements about the product. The folders mirror the package; `support/` is what they share."""

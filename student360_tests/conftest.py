@@ -11,15 +11,15 @@ from student360.loading.pipeline import load_all
 from student360.settings import PROJECT, Settings, load_settings
 from student360.spark.java import JavaMissing, find_java
 from student360.warehouse.ledger import COUNTS
-from student360_tests.postgres import (
+from student360_tests.support.installation import Installation, create_installation, remove_schemas
+from student360_tests.support.postgres import (
     OwnServer,
     server_version,
     throw_away_server,
 )
-from student360_tests.running import House, installation, remove_schemas
 from student360_tests.trust.faults import FAULTS, outcomes_of
 
-NewHouse = Callable[[str], House]
+NewInstallation = Callable[[str], Installation]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
 
 
@@ -37,24 +37,26 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def new_house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewHouse]:
+def new_installation(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[NewInstallation]:
     """Makes installations on an engine; the environment of the test points at the newest."""
-    houses: list[House] = []
+    installations: list[Installation] = []
 
-    def _new_house(engine: str) -> House:
-        house = installation(engine, tmp_path_factory.mktemp("house"))
-        houses.append(house)
+    def _new_installation(engine: str) -> Installation:
+        installation = create_installation(engine, tmp_path_factory.mktemp("installation"))
+        installations.append(installation)
         for name in [name for name in os.environ if name.startswith("STUDENT360_WAREHOUSE")]:
             monkeypatch.delenv(name)
-        for name, value in house.environment.items():
+        for name, value in installation.environment.items():
             if name.startswith(("STUDENT360_", "DAGSTER_", "PG")):
                 monkeypatch.setenv(name, value)
         monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
-        return house
+        return installation
 
-    yield _new_house
-    for house in houses:
-        remove_schemas(house)
+    yield _new_installation
+    for installation in installations:
+        remove_schemas(installation)
 
 
 @pytest.fixture(scope="module")
@@ -65,24 +67,24 @@ def own_server() -> Iterator[OwnServer]:
 
 
 @pytest.fixture
-def house(new_house: NewHouse, engine: str) -> House:
+def installation(new_installation: NewInstallation, engine: str) -> Installation:
     """An installation of its own; the environment of the test points at it."""
-    return new_house(engine)
+    return new_installation(engine)
 
 
 @pytest.fixture
-def settings(house: House) -> Settings:
+def settings(installation: Installation) -> Settings:
     return load_settings()
 
 
 @pytest.fixture
-def load(house: House) -> Callable[..., None]:
+def load(installation: Installation) -> Callable[..., None]:
     """Drop files given as name=text and take everything to the marts, in the order of the asset graph."""
 
     def _load(files: dict[str, str | bytes] | None = None) -> None:
         for name, content in (files or {}).items():
-            house.drop(name, content.encode() if isinstance(content, str) else content)
-        run_pipeline(house, load_settings())
+            installation.drop(name, content.encode() if isinstance(content, str) else content)
+        run_pipeline(installation, load_settings())
 
     return _load
 
@@ -153,9 +155,9 @@ def assert_every_row_is_accounted_for(files: pd.DataFrame) -> None:
     assert (files[read] == files[outcomes].sum(axis=1)).all()
 
 
-def run_pipeline(house: House, settings: Settings) -> None:
+def run_pipeline(installation: Installation, settings: Settings) -> None:
     """What the ingest job does, without Dagster."""
-    load_all(house.warehouse, settings, "test-run")
+    load_all(installation.warehouse, settings, "test-run")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The house as Dagster sees it, and the commands of the README."""
+"""The installation as Dagster sees it, and the commands of the README."""
 
 import os
 import subprocess
@@ -9,13 +9,13 @@ import pytest
 import yaml
 from dagster import AssetKey, AssetSpec
 
+from student360.cli.sample import District, write_district
 from student360.contracts import contracts
 from student360.definitions import defs
-from student360.sample import District, write_district
 from student360.settings import PROJECT
 from student360.warehouse.scripts import scripts
-from student360_tests.conftest import ENGINES, ON_SQLITE_ONLY, NewHouse
-from student360_tests.running import House
+from student360_tests.conftest import ENGINES, ON_SQLITE_ONLY, NewInstallation
+from student360_tests.support.installation import Installation
 
 DAGSTER_YAMLS = ("dagster.yaml", "dagster.postgres.yaml")
 GROUPS = {"raw", "staging", "core", "marts", "spark", "analysis"}
@@ -25,10 +25,10 @@ def specs() -> list[AssetSpec]:
     return list(defs.resolve_all_asset_specs())
 
 
-def run(house: House, *command: str) -> subprocess.CompletedProcess[str]:
+def run(installation: Installation, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the environment that the tests run in."""
     program = Path(sys.executable).parent / command[0]
-    environment = house.environment | {"STUDENT360_SETTLE_SECONDS": "0", "COLUMNS": "160"}
+    environment = installation.environment | {"STUDENT360_SETTLE_SECONDS": "0", "COLUMNS": "160"}
     return subprocess.run(
         [program, *command[1:]], capture_output=True, text=True, env=environment, cwd=PROJECT, check=False
     )
@@ -69,63 +69,63 @@ def test_no_asset_falls_back_to_pickles() -> None:
 
 
 @ON_SQLITE_ONLY
-def test_the_workspace_file_is_valid(house: House) -> None:
-    result = run(house, "dagster", "definitions", "validate", "-w", "workspace.yaml")
+def test_the_workspace_file_is_valid(installation: Installation) -> None:
+    result = run(installation, "dagster", "definitions", "validate", "-w", "workspace.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @ON_SQLITE_ONLY
 @pytest.mark.xdist_group("spark")
-def test_materialize_everything_works_and_again_as_a_no_op(house: House, java: Path) -> None:
-    write_district(house.data / "landing", District(students=40, days=25))
+def test_materialize_everything_works_and_again_as_a_no_op(installation: Installation, java: Path) -> None:
+    write_district(installation.data / "landing", District(students=40, days=25))
     command = ("dagster", "asset", "materialize", "--select", "*", "-m", "student360.definitions")
-    first = run(house, *command)
+    first = run(installation, *command)
     assert first.returncode == 0, first.stderr[-3000:]
-    assert house.warehouse.row_count("v_student_risk_monitor") == 40
-    assert house.warehouse.row_count("agg_attendance_trend") > 0
-    files = house.warehouse.frame("SELECT * FROM ingest_file ORDER BY file_id")
-    versions = house.warehouse.frame("SELECT * FROM dim_students ORDER BY student_key")
-    second = run(house, *command)
+    assert installation.warehouse.row_count("v_student_risk_monitor") == 40
+    assert installation.warehouse.row_count("agg_attendance_trend") > 0
+    files = installation.warehouse.frame("SELECT * FROM ingest_file ORDER BY file_id")
+    versions = installation.warehouse.frame("SELECT * FROM dim_students ORDER BY student_key")
+    second = run(installation, *command)
     assert second.returncode == 0, second.stderr[-3000:]
-    assert files.equals(house.warehouse.frame("SELECT * FROM ingest_file ORDER BY file_id"))
-    assert versions.equals(house.warehouse.frame("SELECT * FROM dim_students ORDER BY student_key"))
+    assert files.equals(installation.warehouse.frame("SELECT * FROM ingest_file ORDER BY file_id"))
+    assert versions.equals(installation.warehouse.frame("SELECT * FROM dim_students ORDER BY student_key"))
     assert "Asset check" in second.stderr
     assert " failed" not in "".join(line for line in second.stderr.splitlines() if "equals_facts" in line)
 
 
 @pytest.mark.xdist_group("spark")
 def test_the_demo_shows_the_same_result_on_both_engines_and_again_that_nothing_changed(
-    new_house: NewHouse, java: Path
+    new_installation: NewInstallation, java: Path
 ) -> None:
     command = ("python", "-m", "student360", "demo", "--students", "40", "--days", "25")
     reports = []
     for engine in ENGINES:
-        house = new_house(engine)
-        first = run(house, *command)
+        installation = new_installation(engine)
+        first = run(installation, *command)
         assert first.returncode == 0, first.stdout + first.stderr
         assert "Nothing changed" not in first.stdout
         reports.append(first.stdout.partition("Report")[2].partition("Next")[0])
     for expected in ("attendance_2025-10-03.csv", "Students per risk tier", "highest-risk", "(Spark)"):
         assert expected in reports[0]
     assert reports[0] == reports[1]
-    second = run(house, *command)
+    second = run(installation, *command)
     assert "Nothing changed" in second.stdout
-    house.drop("students.csv", b"Student_ID,Full_Name\n")
-    third = run(house, *command)
+    installation.drop("students.csv", b"Student_ID,Full_Name\n")
+    third = run(installation, *command)
     assert third.returncode == 1
     assert "does not mix" in third.stdout
 
 
-def test_status_works_on_an_empty_warehouse(house: House) -> None:
-    result = run(house, "python", "-m", "student360", "status")
+def test_status_works_on_an_empty_warehouse(installation: Installation) -> None:
+    result = run(installation, "python", "-m", "student360", "status")
     assert result.returncode == 0, result.stderr
 
 
 @ON_SQLITE_ONLY
-def test_the_data_dictionary_and_the_asset_graph_are_up_to_date(house: House) -> None:
-    assert run(house, "python", "-m", "student360", "docs", str(house.root)).returncode == 0
+def test_the_data_dictionary_and_the_asset_graph_are_up_to_date(installation: Installation) -> None:
+    assert run(installation, "python", "-m", "student360", "docs", str(installation.root)).returncode == 0
     for page in ("data-dictionary.md", "images/asset-graph.svg"):
-        assert (house.root / page).read_text() == (PROJECT / "docs" / page).read_text(), "run `make docs`"
+        assert (installation.root / page).read_text() == (PROJECT / "docs" / page).read_text(), "run `make docs`"
 
 
 def test_the_lock_names_no_host_and_hashes_everything() -> None:

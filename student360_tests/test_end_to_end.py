@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterRunStatus
 
-from student360.sample import District, write_district
+from student360.cli.sample import District, write_district
 from student360.spark.java import find_java
-from student360_tests.canaries import CANARIES, assert_no_canary_outside
 from student360_tests.conftest import assert_every_row_is_accounted_for
-from student360_tests.postgres import OwnServer, ask
-from student360_tests.running import House, wait_until
+from student360_tests.support.canaries import CANARIES, assert_no_canary_outside
+from student360_tests.support.installation import Installation, wait_until
+from student360_tests.support.postgres import OwnServer, ask
 
 ROSTER = (
     "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\n"
@@ -23,40 +23,40 @@ BROKEN_ROSTER = ROSTER.replace("S900000,", f"{CANARIES[0]} {CANARIES[1]},")
 
 @pytest.mark.fault("F16")
 @pytest.mark.xdist_group("daemon")
-def test_files_dropped_before_and_after_start_reach_the_risk_view(house: House) -> None:
-    sample = house.root / "sample"
+def test_files_dropped_before_and_after_start_reach_the_risk_view(installation: Installation) -> None:
+    sample = installation.root / "sample"
     files = {path.name.split("_")[0]: path for path in write_district(sample, District(students=50, days=20))}
-    house.drop(files["attendance"].name, files["attendance"].read_bytes())
-    warehouse = house.warehouse
+    installation.drop(files["attendance"].name, files["attendance"].read_bytes())
+    warehouse = installation.warehouse
 
     def status(name: str) -> str | None:
         rows = warehouse.frame("SELECT status FROM ingest_file WHERE first_name = ?", (name,))
         return rows["status"][0] if len(rows) else None
 
-    with house.daemon():
+    with installation.daemon():
         wait_until(lambda: status(files["attendance"].name) == "waiting", 90, "early facts held as waiting")
         for feed in ("performance", "homework", "communication"):
-            house.drop(files[feed].name, files[feed].read_bytes())
-        house.drop("roster_2025-09-30.csv", BAD_ROSTER.encode())
+            installation.drop(files[feed].name, files[feed].read_bytes())
+        installation.drop("roster_2025-09-30.csv", BAD_ROSTER.encode())
         wait_until(lambda: status("roster_2025-09-30.csv") == "quarantined", 90, "the bad roster in quarantine")
-        house.drop("roster_2025-10-01.csv", ROSTER.encode())
+        installation.drop("roster_2025-10-01.csv", ROSTER.encode())
         wait_until(lambda: status("roster_2025-10-01.csv") == "loaded", 90, "the roster loaded")
-        house.drop("roster_2025-10-02.csv", BROKEN_ROSTER.encode())
+        installation.drop("roster_2025-10-02.csv", BROKEN_ROSTER.encode())
         wait_until(lambda: status("roster_2025-10-02.csv") is not None, 90, "the broken roster")
         wait_until(
             lambda: warehouse.frame("SELECT SUM(rows_waiting) AS n FROM ingest_file")["n"][0] <= 20,
             90,
             "the waiting facts merged",
         )
-        wait_until(lambda: not list((house.data / "work").iterdir()), 60, "the work folder empty")
+        wait_until(lambda: not list((installation.data / "work").iterdir()), 60, "the work folder empty")
         view = "SELECT COUNT(*) AS n FROM v_student_risk_monitor WHERE days_recorded > 0"
         wait_until(lambda: int(warehouse.frame(view)["n"][0]) == 50, 60, "the risk view")
         if has_java():
             spark = "SELECT COUNT(*) AS n FROM agg_attendance_trend"
             wait_until(lambda: int(warehouse.frame(spark)["n"][0]) > 0, 240, "Spark by its own automation")
-    assert_runs_succeeded(house)
-    assert_files_are_shown(house)
-    assert_no_canary_outside(house)
+    assert_runs_succeeded(installation)
+    assert_files_are_shown(installation)
+    assert_no_canary_outside(installation)
 
 
 @pytest.mark.fault("F31")
@@ -65,11 +65,11 @@ def test_a_server_that_restarts_under_the_daemon_costs_a_retry_and_nothing_else(
     own_server: OwnServer, tmp_path: Path
 ) -> None:
     """Warehouse and Dagster's own storage are both on the server that dies in the middle of a load."""
-    house = House(tmp_path, own_server.url, "under_daemon")
-    house.prepare()
-    ask(f"CREATE SCHEMA {house.dagster_schema}", own_server.url)
+    installation = Installation(tmp_path, own_server.url, "under_daemon")
+    installation.prepare()
+    ask(f"CREATE SCHEMA {installation.dagster_schema}", own_server.url)
     files = write_district(tmp_path / "sample", District(students=2_000, days=60))
-    warehouse = house.warehouse
+    warehouse = installation.warehouse
     loading = (
         "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'student360' AND backend_xid IS NOT NULL"
         " AND clock_timestamp() - xact_start > INTERVAL '0.2 seconds'"
@@ -80,14 +80,14 @@ def test_a_server_that_restarts_under_the_daemon_costs_a_retry_and_nothing_else(
         statuses = set(outcomes.get("status", []))
         return len(outcomes) == len(files) and statuses <= {"loaded", "waiting"}
 
-    with house.daemon():
-        wait_until(lambda: log_says(house, "daemon"), 60, "the daemon", every=0.5)
+    with installation.daemon():
+        wait_until(lambda: log_says(installation, "daemon"), 60, "the daemon", every=0.5)
         for path in files:
-            house.drop(path.name, path.read_bytes())
+            installation.drop(path.name, path.read_bytes())
         wait_until(lambda: ask(loading, own_server.url)[0][0] > 0, 120, "a load under way", every=0.01)
         own_server.control("restart", "-m", "immediate")
         wait_until(finished, 240, "everything loaded after the restart", every=1)
-        wait_until(lambda: not list((house.data / "work").iterdir()), 60, "the work folder empty")
+        wait_until(lambda: not list((installation.data / "work").iterdir()), 60, "the work folder empty")
         wait_until(lambda: warehouse.row_count("v_student_risk_monitor") == 2_000, 60, "the risk monitor", every=1)
     ledger = warehouse.frame("SELECT * FROM ingest_file")
     assert_every_row_is_accounted_for(ledger)
@@ -95,8 +95,8 @@ def test_a_server_that_restarts_under_the_daemon_costs_a_retry_and_nothing_else(
     assert warehouse.row_count("fact_attendance") == attendance > 100_000
 
 
-def log_says(house: House, word: str) -> bool:
-    return house.log.exists() and word in house.log.read_text(errors="replace")
+def log_says(installation: Installation, word: str) -> bool:
+    return installation.log.exists() and word in installation.log.read_text(errors="replace")
 
 
 def has_java() -> bool:
@@ -106,16 +106,16 @@ def has_java() -> bool:
         return False
 
 
-def assert_runs_succeeded(house: House) -> None:
-    with house.instance() as instance:
+def assert_runs_succeeded(installation: Installation) -> None:
+    with installation.instance() as instance:
         runs = [run for run in instance.get_runs() if run.job_name == "ingest"]
         assert runs
         assert {run.status for run in runs} == {DagsterRunStatus.SUCCESS}
 
 
-def assert_files_are_shown(house: House) -> None:
+def assert_files_are_shown(installation: Installation) -> None:
     """Each file is a partition of landing_files with its counts; a refused one says why."""
-    with house.instance() as instance:
+    with installation.instance() as instance:
         partitions = instance.get_dynamic_partitions("landing_files")
         records = instance.fetch_materializations(AssetKey("landing_files"), limit=100).records
     shown = [record.asset_materialization for record in records if record.asset_materialization]

@@ -27,7 +27,7 @@ from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import make_durable, make_private
 from student360.ingest.threads import ahead
 from student360.loading.duck import duckdb_beside
-from student360.memory import give_back
+from student360.loading.memory import give_back
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.errors import WarehouseError

@@ -15,7 +15,7 @@ import pyarrow as pa
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.threads import in_order
 from student360.loading.duck import computed_beside, rows_read, words
-from student360.memory import give_back
+from student360.loading.memory import give_back
 from student360.settings import Settings
 from student360.warehouse.scripts import Script, queries, scripts
 from student360.warehouse.transaction import Transaction

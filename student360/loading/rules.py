@@ -13,8 +13,8 @@ import pandas as pd
 from student360.crash_points import CrashPoint, passing
 from student360.loading.many_months import merge_months
 from student360.loading.many_students import judge
-from student360.reference import check_reference, reference_digest, reference_rows, reference_text
-from student360.reference_checks import Mistake, ReferenceProblem
+from student360.rules.reference import check_reference, reference_digest, reference_rows, reference_text
+from student360.rules.reference_checks import Mistake, ReferenceProblem
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.scripts import Script, operation, queries

@@ -24,8 +24,8 @@ from student360.ingest.repeats import Repeats
 from student360.ingest.staging import Staged, stage_chunk
 from student360.ingest.threads import ahead
 from student360.loading.large_files import ParquetRows, examples, is_large, receive_again_what_is_missing
+from student360.loading.memory import give_back, share_reserves
 from student360.loading.receive import naming_no_file
-from student360.memory import give_back, share_reserves
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile

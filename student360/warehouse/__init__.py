@@ -1,1 +1,1 @@
-"""The star schema's home: one interface, one engine per database, the ledger and the IO manager."""
+"""The warehouse: one interface, one engine per database, the ledger, and the SQL files as objects."""

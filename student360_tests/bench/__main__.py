@@ -30,7 +30,7 @@ from student360_tests.bench.parts import (
     reading,
     trends,
 )
-from student360_tests.postgres import server_version
+from student360_tests.support.postgres import server_version
 
 DOCS = PROJECT / "docs"
 CHART = "images/benchmarks.svg"

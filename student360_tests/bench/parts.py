@@ -14,12 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from student360.sample import District, write_attendance, write_district
+from student360.cli.sample import District, write_attendance, write_district
+from student360_tests.bench.latency import all_at_once, daily_file, one_after_the_other
 from student360_tests.bench.measuring import Measured, run_command, run_side
 from student360_tests.bench.rivals import ORIGINAL_VIEW
-from student360_tests.latency import all_at_once, daily_file, one_after_the_other
-from student360_tests.postgres import ask, drop_schema, server_url
-from student360_tests.running import House, installation, remove_schemas
+from student360_tests.support.installation import Installation, create_installation, remove_schemas
+from student360_tests.support.postgres import ask, drop_schema, server_url
 
 ROUNDS = 5
 BULK_ROUNDS = 3
@@ -59,7 +59,7 @@ class Site:
     students: int
     days: int
     history_days: int
-    _houses: list[House] = field(default_factory=list)
+    _installations: list[Installation] = field(default_factory=list)
 
     @property
     def district(self) -> District:
@@ -76,30 +76,30 @@ class Site:
         size = f"{self.students:,} students, {self.days} days in bulk, {self.history_days:,} in the history"
         return Part(title, self.engine, list(sides), note, size, f"{datetime.now(UTC):%Y-%m-%d}")
 
-    def target(self, house: House, name: str) -> str:
+    def target(self, installation: Installation, name: str) -> str:
         """Where another side loads into: a file of its own, or the schema of an installation."""
         if self.engine == "sqlite":
             return str(self.folder / f"{name}.db")
-        return f"{server_url()}&options=-csearch_path%3D{house.schema}"
+        return f"{server_url()}&options=-csearch_path%3D{installation.schema}"
 
-    def house(self, name: str, feeds: Collection[str] = ("students",)) -> House:
+    def installation(self, name: str, feeds: Collection[str] = ("students",)) -> Installation:
         """An installation with the roster of the district, or with more of its exports."""
-        house = installation(self.engine, self.folder / f"{self.engine}-{name}")
-        self._houses.append(house)
+        installation = create_installation(self.engine, self.folder / f"{self.engine}-{name}")
+        self._installations.append(installation)
         for path in self.files():
             if path.name.startswith(tuple(feeds)):
-                house.drop(path.name, path.read_bytes())
-        self.ingest(house)
-        return house
+                installation.drop(path.name, path.read_bytes())
+        self.ingest(installation)
+        return installation
 
     @contextmanager
-    def empty_house(self, name: str) -> Iterator[House]:
+    def empty_installation(self, name: str) -> Iterator[Installation]:
         """An installation for as long as it is needed."""
-        house = installation(self.engine, self.folder / f"{self.engine}-{name}")
+        installation = create_installation(self.engine, self.folder / f"{self.engine}-{name}")
         try:
-            yield house
+            yield installation
         finally:
-            remove_schemas(house)
+            remove_schemas(installation)
 
     def files(self) -> list[Path]:
         """The district's exports, made once."""
@@ -109,9 +109,9 @@ class Site:
     def attendance(self) -> Path:
         return next(path for path in self.files() if path.name.startswith("attendance_"))
 
-    def ingest(self, house: House, into: Measured | None = None) -> None:
+    def ingest(self, installation: Installation, into: Measured | None = None) -> None:
         """Run the ingest job on an installation, in a process of its own."""
-        told = run_side({**house.environment, "STUDENT360_SETTLE_SECONDS": "0"}, "ours")
+        told = run_side({**installation.environment, "STUDENT360_SETTLE_SECONDS": "0"}, "ours")
         if into is not None:
             into.add(told)
 
@@ -122,8 +122,8 @@ class Site:
 
     def clean_up(self) -> None:
         """Remove what the installations have in PostgreSQL."""
-        for house in self._houses:
-            remove_schemas(house)
+        for installation in self._installations:
+            remove_schemas(installation)
 
 
 def bulk_load(site: Site, say: Say, dlt: Path | None) -> Part:
@@ -134,18 +134,18 @@ def bulk_load(site: Site, say: Say, dlt: Path | None) -> Part:
     file = site.attendance()
     sides = {name: Measured(name) for name in (OURS, "the same, to the risk list", FLOOR, SCRIPT, "dlt")}
     for number in range(BULK_ROUNDS):
-        house = site.house(f"bulk{number}")
-        (house.data / "landing" / file.name).write_bytes(file.read_bytes())
+        installation = site.installation(f"bulk{number}")
+        (installation.data / "landing" / file.name).write_bytes(file.read_bytes())
         whole = Measured("")
-        site.ingest(house, whole)
+        site.ingest(installation, whole)
         steps = whole.told["steps"]
         before_the_marts = sum(seconds for step, seconds in steps.items() if step != "marts")
         sides[OURS].add(whole.told | {"seconds": before_the_marts})
         sides["the same, to the risk list"].add(whole.told)
         for name, side in ((FLOOR, "floor"), (SCRIPT, "pandas")):
-            sides[name].add(run_side({}, side, site.engine, site.target(house, f"{side}{number}"), str(file)))
+            sides[name].add(run_side({}, side, site.engine, site.target(installation, f"{side}{number}"), str(file)))
         if dlt is not None:
-            sides["dlt"].add(_by_dlt(dlt, site, house, file, number))
+            sides["dlt"].add(_by_dlt(dlt, site, installation, file, number))
         say(f"bulk load, {number + 1}: " + ", ".join(f"{m.name} {m.seconds[-1]:.1f} s" for m in _done(sides)))
         site.clean_up()
     lines = sum(1 for _ in file.open("rb")) - 1
@@ -162,8 +162,8 @@ def _slowest(steps: dict[str, float]) -> str:
     return ", ".join(f"{step} {seconds:.1f} s" for step, seconds in most)
 
 
-def _by_dlt(python: Path, site: Site, house: House, file: Path, number: int) -> dict[str, Any]:
-    target = site.target(house, f"dlt{number}")
+def _by_dlt(python: Path, site: Site, installation: Installation, file: Path, number: int) -> dict[str, Any]:
+    target = site.target(installation, f"dlt{number}")
     url = f"sqlite:///{target}" if site.engine == "sqlite" else target.replace(":@/", ":none@localhost/", 1)
     destination = "sqlalchemy" if site.engine == "sqlite" else "postgres"
     told = run_command({"RUNTIME__DLTHUB_TELEMETRY": "false"}, str(python), str(DLT_SIDE), destination, url, str(file))
@@ -173,52 +173,52 @@ def _by_dlt(python: Path, site: Site, house: House, file: Path, number: int) -> 
     return told
 
 
-def history(site: Site, say: Say) -> tuple[Part, House]:
+def history(site: Site, say: Say) -> tuple[Part, Installation]:
     """All of a history in one file, into an empty warehouse: its memory. Returns the warehouse too."""
-    house = site.house("large")
+    installation = site.installation("large")
     for file in site.files():
         if not file.name.startswith("students_"):
-            shutil.copy(file, house.data / "landing" / file.name)
+            shutil.copy(file, installation.data / "landing" / file.name)
     years = write_attendance(site.folder / "years", site.years)
-    shutil.copy(years, house.data / "landing" / years.name)
+    shutil.copy(years, installation.data / "landing" / years.name)
     size = years.stat().st_size
     years.unlink()
     side = Measured("the history, to the risk list")
-    site.ingest(house, side)
-    facts = house.warehouse.row_count("fact_attendance")
+    site.ingest(installation, side)
+    facts = installation.warehouse.row_count("fact_attendance")
     say(f"history: {facts:,} facts in {side.median:.0f} s, {side.memory:.0f} MB")
     note = f"{size / 1e6:,.0f} MB, {facts:,} facts. Steps: {_slowest(side.told['steps'])}"
-    return site.part("A history in one file", [side], note), house
+    return site.part("A history in one file", [side], note), installation
 
 
-def flat(site: Site, large: House, say: Say) -> Part:
+def flat(site: Site, large: Installation, say: Say) -> Part:
     """A day's file, on a warehouse with nothing but the roster, on one with everything but attendance (there is as much
     to judge of a student as with the history), and on one with the whole history, all of them vacuumed."""
-    houses = {
-        "day, roster alone": site.house("small"),
-        "day, all but attendance": site.house("years_less", OTHER_FEEDS),
+    installations = {
+        "day, roster alone": site.installation("small"),
+        "day, all but attendance": site.installation("years_less", OTHER_FEEDS),
         "day, history": large,
     }
     site.tidy_up_as_the_server_would()
     days = District(site.students, site.days + ROUNDS).school_days()[site.days :]
-    sides = {name: Measured(name) for name in (*houses, "sent again, history", "100 old rows, history")}
+    sides = {name: Measured(name) for name in (*installations, "sent again, history", "100 old rows, history")}
     for number, day in enumerate(days):
         content = daily_file(site.students, day, number)
-        for name, house in houses.items():
-            house.drop(f"attendance_{day}.csv", content)
-            site.ingest(house, sides[name])
+        for name, installation in installations.items():
+            installation.drop(f"attendance_{day}.csv", content)
+            site.ingest(installation, sides[name])
         large.drop(f"attendance_{day}_again.csv", content + b"\n")
         site.ingest(large, sides["sent again, history"])
         old = site.years.school_days()[-40 - number]
         large.drop(f"attendance_corrected_{day}.csv", daily_file(OLD_ROWS, old, 1000 + number))
         site.ingest(large, sides["100 old rows, history"])
         say(f"flat, round {number + 1}: " + ", ".join(f"{m.name} {m.seconds[-1]:.1f} s" for m in sides.values()))
-    steps = "; ".join(f"{name}: {_slowest(sides[name].told['steps'])}" for name in houses)
+    steps = "; ".join(f"{name}: {_slowest(sides[name].told['steps'])}" for name in installations)
     note = f"{site.students:,} rows; history of {large.warehouse.row_count('fact_attendance'):,} facts. Last steps of "
     return site.part("A day's file", sides.values(), note + steps)
 
 
-def reading(site: Site, house: House, say: Say) -> Part:
+def reading(site: Site, installation: Installation, say: Say) -> Part:
     """What people look at, read as Arrow; and what the original project's view says, computed from all facts."""
     queries = {
         "risk monitor, all students": "SELECT * FROM v_student_risk_monitor",
@@ -226,43 +226,43 @@ def reading(site: Site, house: House, say: Say) -> Part:
         "the original project's view, from all facts": ORIGINAL_VIEW,
     }
     sides = {name: Measured(name) for name in queries}
-    with house.warehouse.reading() as tx:
+    with installation.warehouse.reading() as tx:
         for _ in range(READS):
             for name, query in queries.items():
                 began = time.perf_counter()
                 rows = tx.arrow(query).num_rows
                 sides[name].add({"seconds": time.perf_counter() - began, "rows": rows})
     say("reading: " + ", ".join(f"{m.name} {1000 * m.median:.0f} ms" for m in sides.values()))
-    return site.part("Reading", sides.values(), f"{house.warehouse.row_count('fact_attendance'):,} facts")
+    return site.part("Reading", sides.values(), f"{installation.warehouse.row_count('fact_attendance'):,} facts")
 
 
-def nothing_to_do(site: Site, house: House, say: Say) -> Part:
+def nothing_to_do(site: Site, installation: Installation, say: Say) -> Part:
     """The whole ingest job when no file came, and what of it is spent in steps."""
     whole, steps = Measured("ingest, nothing due"), Measured("the same, in steps")
     for _ in range(ROUNDS):
-        site.ingest(house, whole)
+        site.ingest(installation, whole)
         steps.add({"seconds": sum(whole.told["steps"].values())})
     note = f"{whole.told['statements']} statements to the warehouse, {whole.told['events']} events"
     say(f"nothing to do: {whole.median:.1f} s, {steps.median:.1f} s in steps; {note}")
     return site.part("A run with nothing to do", [whole, steps], note)
 
 
-def trends(site: Site, house: House, say: Say) -> Part:
+def trends(site: Site, installation: Installation, say: Say) -> Part:
     """All aggregates of the Spark layer: Spark with one and two workers, DuckDB, plain SQL, on the same facts."""
     sides = {how: Measured(name) for how, name in TREND_SIDES.items()}
     for how, side in sides.items():
-        side.add(run_side(house.environment, "trends", how))
+        side.add(run_side(installation.environment, "trends", how))
         say(f"trends, {side.name}: {side.median:.1f} s")
     rows = {side.told["rows"] for side in sides.values()}
-    note = f"{house.warehouse.row_count('fact_attendance'):,} facts of attendance"
+    note = f"{installation.warehouse.row_count('fact_attendance'):,} facts of attendance"
     return site.part("Trends", sides.values(), f"{note}; rows that came out: {sorted(rows)}")
 
 
 def latency(site: Site, say: Say) -> Part:
     """From the rename of a file into landing to the risk view, with the real daemon."""
     side = Measured("10,000 rows, rename to risk view")
-    with site.empty_house("latency") as house:
-        for seconds in one_after_the_other(house, 10_000, 40, LATE_FILES, say):
+    with site.empty_installation("latency") as installation:
+        for seconds in one_after_the_other(installation, 10_000, 40, LATE_FILES, say):
             side.add({"seconds": seconds})
     p95 = statistics.quantiles(side.seconds, n=20)[-1]
     note = f"{LATE_FILES} files, p95 {p95:.1f} s, the slowest {max(side.seconds):.1f} s"
@@ -274,8 +274,8 @@ def bursts(site: Site, say: Say, sizes: list[int]) -> Part:
     sides, notes = [], []
     for files in sizes:
         side = Measured(f"{files:,} files of 200 rows, all visible")
-        with site.empty_house(f"burst{files}") as house:
-            burst = all_at_once(house, files, 200)
+        with site.empty_installation(f"burst{files}") as installation:
+            burst = all_at_once(installation, files, 200)
         side.add({"seconds": burst.seconds})
         sides.append(side)
         notes.append(

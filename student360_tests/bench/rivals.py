@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy
 from pyarrow import csv
 
-from student360.assets.spark import AGGREGATES
+from student360.orchestration.assets.spark import AGGREGATES
 from student360.spark.aggregates import READ
 from student360.warehouse import postgres, sqlite
 from student360.warehouse.scripts import scripts

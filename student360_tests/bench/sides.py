@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from student360_tests.bench import rivals
-from student360_tests.running import peak_memory
+from student360_tests.support.installation import peak_memory
 
 
 def ours() -> dict[str, Any]:
@@ -56,7 +56,7 @@ def trends(how: str) -> dict[str, Any]:
     how: `spark-1` or `spark-2` (so many workers), `duckdb` (the rows are read into it first) or `sql`. Tells how many
     seconds each took, the session included, and how many rows came out.
     """
-    from student360.assets.spark import AGGREGATES
+    from student360.orchestration.assets.spark import AGGREGATES
     from student360.settings import load_settings
     from student360.spark import aggregates
     from student360.warehouse.scripts import check_query

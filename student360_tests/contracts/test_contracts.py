@@ -12,26 +12,27 @@ import pandas as pd
 import pytest
 from dagster import check_dagster_type
 
-from student360.assets.staging import Conforming, ContractBroken, chunk_type
 from student360.contracts import Contract, Kind, Privacy, contracts
+from student360.orchestration.assets.staging import Conforming, ContractBroken, chunk_type
 from student360.settings import PROJECT
 from student360.warehouse.scripts import LINEAGE, scripts
 from student360_tests.conftest import ON_SQLITE_ONLY
-from student360_tests.running import House
+from student360_tests.support.installation import Installation
 
 PROOF = """
 from student360.contracts import contracts
 from student360.settings import load_settings
 from student360.definitions import defs
-from student360_tests.running import House
+from student360_tests.support.installation import Installation
 from student360_tests.conftest import run_pipeline
 from pathlib import Path
 import sys
-house = House(Path(sys.argv[1]))
-house.drop("students_2026-01-01.csv", b"Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\\nS1,A,,3,\\n")
-house.drop("clubs.csv", b"Student_ID,Club,Since\\nS1,Chess,2026-01-05\\nS2,Chess,2026-01-05\\nS1,Judo,soon\\n")
-run_pipeline(house, load_settings())
-row = house.warehouse.frame("SELECT * FROM ingest_file WHERE feed = 'clubs'").iloc[0]
+installation = Installation(Path(sys.argv[1]))
+header = b"Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\\n"
+installation.drop("students_2026-01-01.csv", header + b"S1,A,,3,\\n")
+installation.drop("clubs.csv", b"Student_ID,Club,Since\\nS1,Chess,2026-01-05\\nS2,Chess,2026-01-05\\nS1,Judo,soon\\n")
+run_pipeline(installation, load_settings())
+row = installation.warehouse.frame("SELECT * FROM ingest_file WHERE feed = 'clubs'").iloc[0]
 print(row["rows_read"], row["rows_loaded"], row["rows_rejected"], row["rows_waiting"])
 keys = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
 print({"raw_clubs", "stg_clubs", "fact_clubs"} <= keys)
@@ -53,16 +54,16 @@ def test_a_contract_is_whole(contract: Contract) -> None:
 
 
 @ON_SQLITE_ONLY
-def test_the_page_on_adding_a_feed_is_true(house: House) -> None:
-    copy = house.root / "copy"
+def test_the_page_on_adding_a_feed_is_true(installation: Installation) -> None:
+    copy = installation.root / "copy"
     for part in ("student360", "student360_tests", "sql"):
         shutil.copytree(PROJECT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(PROJECT / "data" / "reference", copy / "data" / "reference")
     page = (PROJECT / "docs" / "add-a-feed.md").read_text(encoding="utf-8")
     write_block(page, "python", copy / "student360" / "contracts" / "clubs.py")
     write_block(page, "sql", copy / "sql" / "core" / "fact_clubs.sql")
-    environment = house.environment | {"PYTHONPATH": str(copy), "STUDENT360_SETTLE_SECONDS": "0"}
-    command = [sys.executable, "-c", PROOF, str(house.root)]
+    environment = installation.environment | {"PYTHONPATH": str(copy), "STUDENT360_SETTLE_SECONDS": "0"}
+    command = [sys.executable, "-c", PROOF, str(installation.root)]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=copy, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["3 1 1 1", "True"]

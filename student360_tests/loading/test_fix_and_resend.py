@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from student360.reprocess import OperatorProblem, allow_withdrawals, drop_lost_files_again, reprocess
-from student360.sample import District, write_district
+from student360.cli.sample import District, write_district
+from student360.operations.reprocess import OperatorProblem, allow_withdrawals, drop_lost_files_again, reprocess
+from student360.operations.verify import verify
 from student360.settings import Settings, load_settings
-from student360.verify import verify
-from student360_tests.conftest import NewHouse, run_pipeline
+from student360_tests.conftest import NewInstallation, run_pipeline
 from student360_tests.loading.test_corrections import counted_and_there, days_of, week
 from student360_tests.loading.test_loading import STUDENTS, assert_same, by_natural_key, ledger
-from student360_tests.running import House
+from student360_tests.support.installation import Installation
 
 Load = Callable[..., None]
 HEADER = "Student_ID,Date,Attendance_Status\n"
@@ -22,8 +22,8 @@ GOOD = "".join(f"S1,2025-10-{day:02},Present\n" for day in range(1, 31))
 OPEN = "SELECT line_no FROM v_rejected_rows WHERE is_open = 1 ORDER BY file_id, line_no"
 
 
-def to_correct(house: House) -> Path:
-    (path,) = (house.data / "quarantine" / "to_correct").iterdir()
+def to_correct(installation: Installation) -> Path:
+    (path,) = (installation.data / "quarantine" / "to_correct").iterdir()
     return path
 
 
@@ -31,16 +31,16 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
 
 
-def broken(house: House) -> list[str]:
-    return [line for promise in verify(house.warehouse, load_settings()) for line in promise.broken]
+def broken(installation: Installation) -> list[str]:
+    return [line for promise in verify(installation.warehouse, load_settings()) for line in promise.broken]
 
 
 def test_refused_rows_come_as_a_csv_with_reasons_and_dropping_it_back_resolves_exactly_them(
-    house: House, load: Load
+    installation: Installation, load: Load
 ) -> None:
     bad = "S1,2026-02-30,Present\nS1,2025-11-03\n,2025-11-04,Absent\n"
     load({"students_2025-09-01.csv": STUDENTS, "attendance_2025-12-01.csv": HEADER + GOOD + bad})
-    path = to_correct(house)
+    path = to_correct(installation)
     assert path.stat().st_mode & 0o777 == 0o600
     rows = rows_of(path)
     assert [row["Date"] for row in rows] == ["2026-02-30", "2025-11-03", "2025-11-04"]
@@ -49,28 +49,28 @@ def test_refused_rows_come_as_a_csv_with_reasons_and_dropping_it_back_resolves_e
     text = path.read_text(encoding="utf-8-sig")
     corrected = text.replace("2026-02-30", "2025-11-02").replace(",2025-11-04,", "S2,2025-11-04,", 1)
     load({path.name: corrected})
-    assert ledger(house)[path.name] == (3, 2, 0, 0, 1, 0)
-    left = house.warehouse.frame("SELECT line_no, file_name FROM v_rejected_rows WHERE is_open = 1")
+    assert ledger(installation)[path.name] == (3, 2, 0, 0, 1, 0)
+    left = installation.warehouse.frame("SELECT line_no, file_name FROM v_rejected_rows WHERE is_open = 1")
     assert left.to_numpy().tolist() == [[3, path.name]], "the row that is still wrong is open in its newest file alone"
-    second = next(p for p in (house.data / "quarantine" / "to_correct").iterdir() if p.name != path.name)
+    second = next(p for p in (installation.data / "quarantine" / "to_correct").iterdir() if p.name != path.name)
     final = second.read_text(encoding="utf-8-sig").replace("2025-11-03", "2025-11-03,Late")
     load({"attendance_last_one.csv": final})
-    assert house.warehouse.frame(OPEN).empty
-    assert house.warehouse.row_count("fact_attendance") == 33
-    assert broken(house) == []
+    assert installation.warehouse.frame(OPEN).empty
+    assert installation.warehouse.row_count("fact_attendance") == 33
+    assert broken(installation) == []
 
 
-def test_a_corrected_row_is_as_old_as_the_export_it_comes_from(house: House, load: Load) -> None:
+def test_a_corrected_row_is_as_old_as_the_export_it_comes_from(installation: Installation, load: Load) -> None:
     load({"students_2025-09-01.csv": STUDENTS, "attendance_2025-12-01.csv": HEADER + GOOD + "S2,2025-11-03x,Present\n"})
     load({"attendance_2025-12-05.csv": HEADER + "S2,2025-11-03,Absent\n"})
-    load({"attendance_fixed.csv": to_correct(house).read_text(encoding="utf-8-sig").replace("03x", "03")})
-    assert ledger(house)["attendance_fixed.csv"] == (1, 0, 0, 1, 0, 0)
-    assert days_of(house, "S2") == 1
-    assert house.warehouse.frame(OPEN).empty
+    load({"attendance_fixed.csv": to_correct(installation).read_text(encoding="utf-8-sig").replace("03x", "03")})
+    assert ledger(installation)["attendance_fixed.csv"] == (1, 0, 0, 1, 0, 0)
+    assert days_of(installation, "S2") == 1
+    assert installation.warehouse.frame(OPEN).empty
 
 
 def test_a_cell_that_looks_like_a_formula_is_harmless_in_the_csv_and_comes_back_as_it_was(
-    house: House, load: Load
+    installation: Installation, load: Load
 ) -> None:
     header = "Student_ID,Subject,Exam_Score,Homework_Completion_%,Teacher_Comments,Date\n"
     rows = "".join(f"S1,Math,70,50,fine,2025-10-{day:02}\n" for day in range(1, 20))
@@ -80,61 +80,64 @@ def test_a_cell_that_looks_like_a_formula_is_harmless_in_the_csv_and_comes_back_
             "performance_2025-12-01.csv": header + rows + 'S1,Math,-5,x,"=cmd()",2025-11-01\n',
         }
     )
-    (row,) = rows_of(to_correct(house))
+    (row,) = rows_of(to_correct(installation))
     assert (row["Teacher_Comments"], row["Exam_Score"]) == ("'=cmd()", "-5")
-    load({"performance_back.csv": to_correct(house).read_text(encoding="utf-8-sig").replace(",x,", ",60,")})
-    comment = house.warehouse.frame("SELECT teacher_comment FROM fact_performance WHERE date_key = 20251101")
+    load({"performance_back.csv": to_correct(installation).read_text(encoding="utf-8-sig").replace(",x,", ",60,")})
+    comment = installation.warehouse.frame("SELECT teacher_comment FROM fact_performance WHERE date_key = 20251101")
     assert comment["teacher_comment"].to_list() == ["=cmd()"]
 
 
-def test_of_a_file_that_was_refused_as_a_whole_all_rows_come_back(house: House, load: Load) -> None:
+def test_of_a_file_that_was_refused_as_a_whole_all_rows_come_back(installation: Installation, load: Load) -> None:
     load({"students_2025-09-01.csv": STUDENTS, "attendance_2025-12-01.csv": HEADER + "S1,soon,P\nS2,later,P\n"})
-    rows = rows_of(to_correct(house))
+    rows = rows_of(to_correct(installation))
     assert [row["Student_ID"] for row in rows] == ["S1", "S2"]
     text = (
-        to_correct(house).read_text(encoding="utf-8-sig").replace("soon", "2025-11-03").replace("later", "2025-11-03")
+        to_correct(installation)
+        .read_text(encoding="utf-8-sig")
+        .replace("soon", "2025-11-03")
+        .replace("later", "2025-11-03")
     )
     load({"attendance_again.csv": text})
-    assert house.warehouse.row_count("fact_attendance") == 2
-    assert house.warehouse.frame(OPEN).empty
+    assert installation.warehouse.row_count("fact_attendance") == 2
+    assert installation.warehouse.frame(OPEN).empty
 
 
-def test_undated_scores_that_are_corrected_overwrite_no_other(house: House, load: Load) -> None:
+def test_undated_scores_that_are_corrected_overwrite_no_other(installation: Installation, load: Load) -> None:
     header = "Student_ID,Subject,Exam_Score,Homework_Completion_%,Teacher_Comments\n"
     scores = "".join(f"S1,Math,{70 + n},50,\n" for n in range(20)) + "S1,Math,ninety,50,\n"
     load({"students_2025-09-01.csv": STUDENTS, "performance_2025-12-01.csv": header + scores})
-    fixed = to_correct(house).read_text(encoding="utf-8-sig").replace("ninety", "90")
+    fixed = to_correct(installation).read_text(encoding="utf-8-sig").replace("ninety", "90")
     load({"performance_fixed.csv": fixed})
     load({"performance_fixed_again.csv": fixed + "\n"})
-    found = house.warehouse.frame("SELECT raw_score FROM fact_performance ORDER BY raw_score")["raw_score"]
+    found = installation.warehouse.frame("SELECT raw_score FROM fact_performance ORDER BY raw_score")["raw_score"]
     assert found.to_list() == [float(70 + n) for n in range(20)] + [90.0]
 
 
 def test_loading_everything_again_from_the_archive_gives_what_a_first_load_gives(
-    new_house: NewHouse, engine: str, tmp_path: Path
+    new_installation: NewInstallation, engine: str, tmp_path: Path
 ) -> None:
     files = write_district(tmp_path / "sample", District(students=40, days=15, seed=3))
     messy = b"Student_ID,Date,Attendance_Status\nS000001,2025-09-09,Absent\nS000002,2025-13-01,Absent\n"
     (tmp_path / "sample" / "attendance_2025-12-31.csv").write_bytes(messy + b"S000003,2025-09-09,Absent\n" * 3)
     results = []
     for again in (False, True):
-        house = new_house(engine)
+        installation = new_installation(engine)
         for path in (tmp_path / "sample").iterdir():
-            house.drop(path.name, path.read_bytes())
+            installation.drop(path.name, path.read_bytes())
             if again:
-                run_pipeline(house, load_settings())
-        run_pipeline(house, load_settings())
+                run_pipeline(installation, load_settings())
+        run_pipeline(installation, load_settings())
         if again:
-            done = reprocess(house.warehouse, load_settings(), [], everything=True)
+            done = reprocess(installation.warehouse, load_settings(), [], everything=True)
             assert len(done) == len(files) + 1
             assert {file.before for file in done} == {file.after for file in done}
-        assert broken(house) == []
-        results.append(by_natural_key(house.warehouse))
+        assert broken(installation) == []
+        results.append(by_natural_key(installation.warehouse))
     assert_same(results[0], results[1])
 
 
 def test_a_file_in_quarantine_is_loaded_again_after_a_setting_changed(
-    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(
         {
@@ -142,49 +145,51 @@ def test_a_file_in_quarantine_is_loaded_again_after_a_setting_changed(
             "attendance_2025-12-01.csv": HEADER + "S1,03/04/2025,P\nS2,05/04/2025,P\n",
         }
     )
-    assert ledger(house)["attendance_2025-12-01.csv"] == (2, 0, 0, 0, 2, 0)
+    assert ledger(installation)["attendance_2025-12-01.csv"] == (2, 0, 0, 0, 2, 0)
     monkeypatch.setenv("STUDENT360_DATE_ORDER_ATTENDANCE", "day_first")
-    (again,) = reprocess(house.warehouse, load_settings(), ["attendance_2025-12-01.csv"])
+    (again,) = reprocess(installation.warehouse, load_settings(), ["attendance_2025-12-01.csv"])
     assert (again.before, again.after) == ("quarantined", "loaded")
-    assert ledger(house)["attendance_2025-12-01.csv"] == (2, 2, 0, 0, 0, 0)
-    assert not list((house.data / "quarantine").rglob("*2025-12-01*"))
-    assert broken(house) == []
+    assert ledger(installation)["attendance_2025-12-01.csv"] == (2, 2, 0, 0, 0, 0)
+    assert not list((installation.data / "quarantine").rglob("*2025-12-01*"))
+    assert broken(installation) == []
 
 
-def test_a_file_that_is_no_longer_in_the_archive_stops_everything_before_it_begins(house: House, load: Load) -> None:
+def test_a_file_that_is_no_longer_in_the_archive_stops_everything_before_it_begins(
+    installation: Installation, load: Load
+) -> None:
     load({"students_2025-09-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})
-    next((house.data / "processed").rglob("*attendance*")).unlink()
+    next((installation.data / "processed").rglob("*attendance*")).unlink()
     with pytest.raises(OperatorProblem, match="no longer in the archive"):
-        reprocess(house.warehouse, load_settings(), ["attendance"])
-    assert counted_and_there(house) == (10, 10)
+        reprocess(installation.warehouse, load_settings(), ["attendance"])
+    assert counted_and_there(installation) == (10, 10)
     with pytest.raises(OperatorProblem, match="No file or feed"):
-        reprocess(house.warehouse, load_settings(), ["nonsense"])
+        reprocess(installation.warehouse, load_settings(), ["nonsense"])
 
 
 def test_an_operator_allows_the_withdrawals_that_were_held_back(
-    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_ATTENDANCE", "snapshot")
     monkeypatch.setenv("STUDENT360_MAX_WITHDRAWALS", "3")
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})
     load({"attendance_2026-01-12.csv": HEADER + "S1,2026-01-05,Present\n"})
-    assert counted_and_there(house) == (10, 10)
-    assert allow_withdrawals(house.warehouse, load_settings(), "attendance_2026-01-12.csv") == 9
-    assert counted_and_there(house) == (1, 1)
-    assert (days_of(house, "S1"), days_of(house, "S2")) == (0, 0)
-    assert broken(house) == []
-    actions = house.warehouse.frame("SELECT action FROM operator_action")["action"]
+    assert counted_and_there(installation) == (10, 10)
+    assert allow_withdrawals(installation.warehouse, load_settings(), "attendance_2026-01-12.csv") == 9
+    assert counted_and_there(installation) == (1, 1)
+    assert (days_of(installation, "S1"), days_of(installation, "S2")) == (0, 0)
+    assert broken(installation) == []
+    actions = installation.warehouse.frame("SELECT action FROM operator_action")["action"]
     assert actions.to_list() == ["withdraw"]
 
 
-def archived_attendance(house: House) -> Path:
-    return next((house.data / "processed").rglob("*attendance*"))
+def archived_attendance(installation: Installation) -> Path:
+    return next((installation.data / "processed").rglob("*attendance*"))
 
 
-DAMAGE_OF_FILES: dict[str, Callable[[House], object]] = {
-    "the archived file was changed": lambda house: archived_attendance(house).write_text("x"),
-    "no longer in the archive": lambda house: archived_attendance(house).unlink(),
-    "not in the ledger": lambda house: (house.data / "processed" / "stranger.csv").write_text("a,b"),
+DAMAGE_OF_FILES: dict[str, Callable[[Installation], object]] = {
+    "the archived file was changed": lambda installation: archived_attendance(installation).write_text("x"),
+    "no longer in the archive": lambda installation: archived_attendance(installation).unlink(),
+    "not in the ledger": lambda installation: (installation.data / "processed" / "stranger.csv").write_text("a,b"),
 }
 DAMAGE = {
     "more or fewer rows": "DELETE FROM fact_attendance WHERE date_key = 20260105",
@@ -201,23 +206,25 @@ DAMAGE = {
 
 @pytest.mark.fault("F37")
 @pytest.mark.parametrize("told", [*DAMAGE, *DAMAGE_OF_FILES])
-def test_damage_done_by_hand_is_found(house: House, load: Load, told: str) -> None:
+def test_damage_done_by_hand_is_found(installation: Installation, load: Load, told: str) -> None:
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})
-    assert broken(house) == []
+    assert broken(installation) == []
     if told in DAMAGE:
-        with house.warehouse.transaction() as tx:
+        with installation.warehouse.transaction() as tx:
             tx.execute(DAMAGE[told])
     else:
-        DAMAGE_OF_FILES[told](house)
-    assert any(told in line for line in broken(house)), broken(house)
+        DAMAGE_OF_FILES[told](installation)
+    assert any(told in line for line in broken(installation)), broken(installation)
 
 
 @pytest.mark.fault("F38")
-def test_a_warehouse_that_was_lost_is_rebuilt_from_the_archive(house: House, load: Load, settings: Settings) -> None:
+def test_a_warehouse_that_was_lost_is_rebuilt_from_the_archive(
+    installation: Installation, load: Load, settings: Settings
+) -> None:
     """As after a restore from an older backup: the ledger does not know the newest files, verify names them."""
     load({"students_2026-01-01.csv": STUDENTS})
     load({"attendance_2026-01-10.csv": week()})
-    with house.warehouse.transaction() as tx:
+    with installation.warehouse.transaction() as tx:
         for statement in (
             "DELETE FROM fact_attendance",
             "DELETE FROM student_risk_tier",
@@ -228,9 +235,9 @@ def test_a_warehouse_that_was_lost_is_rebuilt_from_the_archive(house: House, loa
             "DELETE FROM ingest_file WHERE file_id = 2",
         ):
             tx.execute(statement)
-    assert len([line for line in broken(house) if "not in the ledger" in line]) == 1
-    assert drop_lost_files_again(house.warehouse, settings) == 1
+    assert len([line for line in broken(installation) if "not in the ledger" in line]) == 1
+    assert drop_lost_files_again(installation.warehouse, settings) == 1
     assert [path.name for path in settings.landing.iterdir()] == ["attendance_2026-01-10.csv"]
     load()
-    assert broken(house) == []
-    assert counted_and_there(house) == (10, 10)
+    assert broken(installation) == []
+    assert counted_and_there(installation) == (10, 10)

@@ -7,18 +7,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from student360.cli.sample import District, write_district
 from student360.contracts import contracts
 from student360.loading.merge import merge_feed
 from student360.loading.pipeline import stage_feed
 from student360.loading.receive import receive
 from student360.loading.rules import merge_rules
-from student360.sample import District, write_district
 from student360.settings import load_settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import scripts
-from student360_tests.conftest import NewHouse, run_pipeline
+from student360_tests.conftest import NewInstallation, run_pipeline
 from student360_tests.loading.test_loading import STUDENTS, Load, assert_same, contents, ledger
-from student360_tests.running import House
+from student360_tests.support.installation import Installation
 
 ATTENDANCE = contracts()["attendance"]
 MESSY = """Student_ID,Date,Subject,Attendance_Status,School_ID
@@ -39,76 +39,86 @@ def _every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDENT360_LARGE_FILE_MEGABYTES", "0")
 
 
-def staged(house: House) -> list[Path]:
+def staged(installation: Installation) -> list[Path]:
     folder = load_settings().staged
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def stage(house: House, name: str, content: str) -> None:
+def stage(installation: Installation, name: str, content: str) -> None:
     """Take a file as far as staging."""
-    house.drop(name, content.encode())
-    receive(house.warehouse, load_settings(), ATTENDANCE, "test")
-    stage_feed(house.warehouse, ATTENDANCE, load_settings(), "test")
+    installation.drop(name, content.encode())
+    receive(installation.warehouse, load_settings(), ATTENDANCE, "test")
+    stage_feed(installation.warehouse, ATTENDANCE, load_settings(), "test")
 
 
-def rejects(house: House) -> pd.DataFrame:
-    return house.warehouse.frame("SELECT file_id, line_no, column_name, reason FROM row_reject ORDER BY 1, 2, 3")
+def rejects(installation: Installation) -> pd.DataFrame:
+    return installation.warehouse.frame("SELECT file_id, line_no, column_name, reason FROM row_reject ORDER BY 1, 2, 3")
 
 
-def test_all_feeds_end_as_they_do_by_way_of_the_staging_table(tmp_path: Path, new_house: NewHouse, engine: str) -> None:
+def test_all_feeds_end_as_they_do_by_way_of_the_staging_table(
+    tmp_path: Path, new_installation: NewInstallation, engine: str
+) -> None:
     files = write_district(tmp_path, District(students=80, days=30))
     results = []
     for large_from in (1000, 0):
-        house = new_house(engine)
+        installation = new_installation(engine)
         for path in files:
-            house.drop(path.name, path.read_bytes())
-        run_pipeline(house, replace(load_settings(), large_file_bytes=large_from * 2**20))
-        assert staged(house) == []
-        tables = {n: t.drop(columns="received_at", errors="ignore") for n, t in contents(house.warehouse).items()}
-        results.append((tables, ledger(house), rejects(house)))
+            installation.drop(path.name, path.read_bytes())
+        run_pipeline(installation, replace(load_settings(), large_file_bytes=large_from * 2**20))
+        assert staged(installation) == []
+        tables = {
+            n: t.drop(columns="received_at", errors="ignore") for n, t in contents(installation.warehouse).items()
+        }
+        results.append((tables, ledger(installation), rejects(installation)))
     (tables, counts, refused), (tables_of_large, counts_of_large, refused_of_large) = results
     assert_same(tables, tables_of_large)
     assert counts == counts_of_large
     pd.testing.assert_frame_equal(refused, refused_of_large)
 
 
-def test_repeats_contradictions_unknown_students_and_codes_are_counted_as_ever(house: House, load: Load) -> None:
+def test_repeats_contradictions_unknown_students_and_codes_are_counted_as_ever(
+    installation: Installation, load: Load
+) -> None:
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-08.csv": MESSY})
-    assert ledger(house)["attendance_2026-01-08.csv"] == (9, 3, 0, 1, 4, 1)
-    assert rejects(house)["line_no"].to_list() == [5, 6, 9, 10]
-    facts = house.warehouse.frame("SELECT line_no FROM fact_attendance ORDER BY line_no")
+    assert ledger(installation)["attendance_2026-01-08.csv"] == (9, 3, 0, 1, 4, 1)
+    assert rejects(installation)["line_no"].to_list() == [5, 6, 9, 10]
+    facts = installation.warehouse.frame("SELECT line_no FROM fact_attendance ORDER BY line_no")
     assert facts["line_no"].to_list() == [2, 4, 7], "of rows that say the same, the last one is the source"
-    codes = house.warehouse.frame("SELECT code FROM dim_attendance_codes WHERE category = 'UNMAPPED'")
+    codes = installation.warehouse.frame("SELECT code FROM dim_attendance_codes WHERE category = 'UNMAPPED'")
     assert codes["code"].to_list() == ["dozing"]
     load({"students_2026-01-09.csv": STUDENTS + "S9,Chidi Diaz,2012-01-01,Grade 5,,SCH-1,5-A\n"})
-    assert ledger(house)["attendance_2026-01-08.csv"] == (9, 4, 0, 1, 4, 0)
+    assert ledger(installation)["attendance_2026-01-08.csv"] == (9, 4, 0, 1, 4, 0)
 
 
 def test_the_rows_lie_in_a_private_file_until_they_are_merged_and_examples_in_the_staging_table(
-    house: House, load: Load
+    installation: Installation, load: Load
 ) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
     rows = "".join(f"S1,2026-01-{day:02},,Present,SCH-1\n" for day in range(5, 30))
-    stage(house, "attendance_2026-02-01.csv", MESSY.splitlines()[0] + "\n" + rows + "S2,2026-01-05,Art,Absent,SCH-2\n")
-    (parquet,) = staged(house)
+    stage(
+        installation,
+        "attendance_2026-02-01.csv",
+        MESSY.splitlines()[0] + "\n" + rows + "S2,2026-01-05,Art,Absent,SCH-2\n",
+    )
+    (parquet,) = staged(installation)
     assert stat.S_IMODE(parquet.stat().st_mode) == 0o600
     assert stat.S_IMODE(parquet.parent.stat().st_mode) == 0o700
-    examples = house.warehouse.frame("SELECT line_no FROM stg_attendance ORDER BY line_no")
+    examples = installation.warehouse.frame("SELECT line_no FROM stg_attendance ORDER BY line_no")
     assert examples["line_no"].to_list() == [2, 27], "one of each code, subject and school"
     load({})
-    assert house.warehouse.row_count("fact_attendance") == 26
-    assert staged(house) == []
+    assert installation.warehouse.row_count("fact_attendance") == 26
+    assert staged(installation) == []
 
 
-def test_one_that_may_meet_facts_is_merged_like_any_other(house: House, load: Load) -> None:
+def test_one_that_may_meet_facts_is_merged_like_any_other(installation: Installation, load: Load) -> None:
     day = "Student_ID,Date,Attendance_Status\nS1,2026-01-05,{}\nS2,2026-01-05,Present\n"
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-06.csv": day.format("Absent")})
     load({"attendance_2026-01-08.csv": day.format("Excused"), "attendance_2026-01-07.csv": day.format("Late")})
-    assert ledger(house)["attendance_2026-01-08.csv"] == (2, 0, 1, 1, 0, 0)
-    assert ledger(house)["attendance_2026-01-07.csv"] == (2, 0, 0, 2, 0, 0)
+    assert ledger(installation)["attendance_2026-01-08.csv"] == (2, 0, 1, 1, 0, 0)
+    assert ledger(installation)["attendance_2026-01-07.csv"] == (2, 0, 0, 2, 0, 0)
 
 
-def test_of_two_that_are_about_the_same_days_the_newer_one_is_right(house: House, load: Load) -> None:
+def test_of_two_that_are_about_the_same_days_the_newer_one_is_right(installation: Installation, load: Load) -> None:
     day = "Student_ID,Date,Attendance_Status\nS1,2026-01-05,{}\n"
     load(
         {
@@ -117,49 +127,51 @@ def test_of_two_that_are_about_the_same_days_the_newer_one_is_right(house: House
             "attendance_2026-01-07.csv": day.format("Late"),
         }
     )
-    assert ledger(house)["attendance_2026-01-08.csv"] == (1, 1, 0, 0, 0, 0)
-    assert ledger(house)["attendance_2026-01-07.csv"] == (1, 0, 0, 1, 0, 0)
+    assert ledger(installation)["attendance_2026-01-08.csv"] == (1, 1, 0, 0, 0, 0)
+    assert ledger(installation)["attendance_2026-01-07.csv"] == (1, 0, 0, 1, 0, 0)
 
 
-def test_a_database_that_was_restored_without_the_parquet_file_stages_again(house: House, load: Load) -> None:
+def test_a_database_that_was_restored_without_the_parquet_file_stages_again(
+    installation: Installation, load: Load
+) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
-    stage(house, "attendance_2026-01-08.csv", MESSY)
-    for path in staged(house):
+    stage(installation, "attendance_2026-01-08.csv", MESSY)
+    for path in staged(installation):
         path.unlink()
     load({})
-    assert ledger(house)["attendance_2026-01-08.csv"] == (9, 3, 0, 1, 4, 1)
-    assert len(rejects(house)) == 4
+    assert ledger(installation)["attendance_2026-01-08.csv"] == (9, 3, 0, 1, 4, 1)
+    assert len(rejects(installation)) == 4
 
 
-def test_a_reference_to_nothing_stops_the_merge_and_nothing_of_it_stays(house: House, load: Load) -> None:
+def test_a_reference_to_nothing_stops_the_merge_and_nothing_of_it_stays(installation: Installation, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
-    stage(house, "attendance_2026-01-08.csv", MESSY)
+    stage(installation, "attendance_2026-01-08.csv", MESSY)
     for rules in ("dim_attendance_codes", "dim_subjects", "dim_schools"):
-        merge_rules(house.warehouse, scripts()[rules], load_settings())
-    missing = {"sqlite": "date_key refers to a row that does not exist", "postgres": "23503"}[house.engine]
-    with pytest.raises(WarehouseError, match=missing), house.warehouse.transaction() as tx:
+        merge_rules(installation.warehouse, scripts()[rules], load_settings())
+    missing = {"sqlite": "date_key refers to a row that does not exist", "postgres": "23503"}[installation.engine]
+    with pytest.raises(WarehouseError, match=missing), installation.warehouse.transaction() as tx:
         tx.execute("DELETE FROM dim_dates WHERE date_key = 20260107")
-        merge_feed(house.warehouse, ATTENDANCE, load_settings(), "test")
-    assert house.warehouse.row_count("fact_attendance") == 0
+        merge_feed(installation.warehouse, ATTENDANCE, load_settings(), "test")
+    assert installation.warehouse.row_count("fact_attendance") == 0
     load({})
-    assert house.warehouse.row_count("fact_attendance") == 3
+    assert installation.warehouse.row_count("fact_attendance") == 3
 
 
 @pytest.mark.parametrize("large_from", [1000, 0], ids=["small", "large"])
 def test_no_key_of_a_fact_stands_twice_however_its_first_rows_came(
-    house: House, load: Load, monkeypatch: pytest.MonkeyPatch, large_from: int
+    installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch, large_from: int
 ) -> None:
     monkeypatch.setenv("STUDENT360_LARGE_FILE_MEGABYTES", str(large_from))
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-08.csv": MESSY})
-    with pytest.raises(WarehouseError, match=r"(?i)constraint"), house.warehouse.transaction() as tx:
+    with pytest.raises(WarehouseError, match=r"(?i)constraint"), installation.warehouse.transaction() as tx:
         tx.execute("INSERT INTO fact_attendance SELECT * FROM fact_attendance WHERE line_no = 2")
-    assert house.warehouse.row_count("fact_attendance") == 3
+    assert installation.warehouse.row_count("fact_attendance") == 3
 
 
-def test_what_a_process_that_died_left_behind_is_removed(house: House, load: Load) -> None:
+def test_what_a_process_that_died_left_behind_is_removed(installation: Installation, load: Load) -> None:
     folder = load_settings().staged
     (folder / "spilled").mkdir(parents=True)
     (folder / "attendance-0.parquet").write_bytes(b"half")
     (folder / "spilled" / "sort").write_bytes(b"half")
     load({"students_2026-01-01.csv": STUDENTS})
-    assert staged(house) == []
+    assert staged(installation) == []

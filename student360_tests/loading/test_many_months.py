@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
+from student360.cli.sample import District
 from student360.loading import many_months
-from student360.sample import District
+from student360.operations.verify import verify
 from student360.settings import Settings, load_settings
-from student360.verify import verify
 from student360_tests.conftest import run_pipeline
-from student360_tests.running import House
+from student360_tests.support.installation import Installation
 
 STUDENTS = [f"S{number:03}" for number in range(40)]
 CODES = ["Present", "Present", "Absent", "Excused", "Late", "dozing", "half day"]
@@ -53,9 +53,9 @@ def with_days_off(settings: Settings, folder: Path) -> Settings:
     return replace(settings, reference_dir=rules)
 
 
-def months_as_the_database_counts(house: House, settings: Settings) -> tuple[str, ...]:
+def months_as_the_database_counts(installation: Installation, settings: Settings) -> tuple[str, ...]:
     """What is wrong with the months, by the database's own count of all facts."""
-    return next(promise.broken for promise in verify(house.warehouse, settings) if promise.name == FIGURES)
+    return next(promise.broken for promise in verify(installation.warehouse, settings) if promise.name == FIGURES)
 
 
 @pytest.fixture(autouse=True)
@@ -66,34 +66,34 @@ def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("day_rule", ["share", "half", "any"])
 def test_days_periods_schools_and_closures_are_counted_as_by_the_database(
-    house: House, day_rule: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    installation: Installation, day_rule: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = with_days_off(replace(load_settings(), day_rule=day_rule), tmp_path)
-    house.drop(f"students_{DAYS[0]}.csv", roster(0))
-    house.drop(f"attendance_{DAYS[40]}.csv", attendance(1, 0, 40))
+    installation.drop(f"students_{DAYS[0]}.csv", roster(0))
+    installation.drop(f"attendance_{DAYS[40]}.csv", attendance(1, 0, 40))
     with caplog.at_level(logging.INFO, many_months.__name__):
-        run_pipeline(house, settings)
+        run_pipeline(installation, settings)
     assert f"attendance of {DAYS[0]:%Y%m} is counted: 1 of" in caplog.text
-    assert house.warehouse.row_count("student_attendance_month") > 2 * len(STUDENTS)
-    assert months_as_the_database_counts(house, settings) == ()
-    house.drop(f"students_{DAYS[50]}.csv", roster(9))
-    house.drop(f"attendance_{DAYS[60]}.csv", attendance(2, 35, 60))
-    run_pipeline(house, settings)
-    assert months_as_the_database_counts(house, settings) == ()
+    assert installation.warehouse.row_count("student_attendance_month") > 2 * len(STUDENTS)
+    assert months_as_the_database_counts(installation, settings) == ()
+    installation.drop(f"students_{DAYS[50]}.csv", roster(9))
+    installation.drop(f"attendance_{DAYS[60]}.csv", attendance(2, 35, 60))
+    run_pipeline(installation, settings)
+    assert months_as_the_database_counts(installation, settings) == ()
 
 
 @pytest.mark.parametrize("many", [1, 10**9])
 def test_what_came_before_is_carried_along_in_whatever_order_days_come(
-    house: House, many: int, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(many_months, "MANY_MONTHS", many)
-    house.drop(f"students_{DAYS[0]}.csv", roster(0))
+    installation.drop(f"students_{DAYS[0]}.csv", roster(0))
     spans = [(40, 60), (0, 15), (15, 41), (3, 5), *((day, day + 1) for day in range(60, 68))]
     for number, (first, last) in enumerate(spans):
-        house.drop(f"attendance_{number}.csv", attendance(number, first, last))
-        run_pipeline(house, load_settings())
-        assert months_as_the_database_counts(house, load_settings()) == (), f"after days {first} to {last}"
-    wrong = house.warehouse.frame(
+        installation.drop(f"attendance_{number}.csv", attendance(number, first, last))
+        run_pipeline(installation, load_settings())
+        assert months_as_the_database_counts(installation, load_settings()) == (), f"after days {first} to {last}"
+    wrong = installation.warehouse.frame(
         "SELECT * FROM (SELECT days_before, SUM(days_recorded) OVER in_order - days_recorded AS days,"
         " parts_before, SUM(absent_parts) OVER in_order - absent_parts AS parts,"
         " unmapped_before, SUM(days_unmapped) OVER in_order - days_unmapped AS unmapped FROM student_attendance_month"
@@ -103,11 +103,13 @@ def test_what_came_before_is_carried_along_in_whatever_order_days_come(
     assert wrong.empty
 
 
-def test_where_only_absences_are_sent_the_database_counts(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_where_only_absences_are_sent_the_database_counts(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = replace(load_settings(), attendance_sent="absences_only")
-    house.drop(f"students_{DAYS[0]}.csv", roster(0))
-    house.drop(f"attendance_{DAYS[40]}.csv", attendance(3, 0, 40))
+    installation.drop(f"students_{DAYS[0]}.csv", roster(0))
+    installation.drop(f"attendance_{DAYS[40]}.csv", attendance(3, 0, 40))
     with caplog.at_level(logging.INFO, many_months.__name__):
-        run_pipeline(house, settings)
+        run_pipeline(installation, settings)
     assert caplog.text == ""
-    assert months_as_the_database_counts(house, settings) == ()
+    assert months_as_the_database_counts(installation, settings) == ()

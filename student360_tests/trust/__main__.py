@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from student360.settings import PROJECT
-from student360_tests.trust.houses import ENGINES
+from student360_tests.trust.installations import ENGINES
 from student360_tests.trust.kills import Figures, episode, hunt
 from student360_tests.trust.mutants import MUTANTS
 from student360_tests.trust.report import bad_inputs_page, bad_inputs_table, figures_table, mutants_table

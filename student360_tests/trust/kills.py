@@ -23,13 +23,13 @@ from pathlib import Path
 
 from student360.crash_points import CrashPoint, watch
 from student360.loading.pipeline import load_all
-from student360.reprocess import OperatorProblem, reprocess
+from student360.operations.reprocess import OperatorProblem, reprocess
+from student360.operations.verify import verify
 from student360.settings import load_settings
-from student360.verify import verify
 from student360.warehouse.errors import WarehouseUnavailable
 from student360.warehouse.warehouse import Warehouse
-from student360_tests.running import House
-from student360_tests.trust.houses import quick_settings, throw_away_house
+from student360_tests.support.installation import Installation
+from student360_tests.trust.installations import quick_settings, throw_away_installation
 from student360_tests.trust.mutants import MUTANTS
 
 FIRST_DAY = date(2026, 1, 5)
@@ -76,7 +76,7 @@ class Produced:
 class Producer:
     """Drops good, bad, repeated and out-of-order files, as a school would on its worst day."""
 
-    house: House
+    installation: Installation
     dice: random.Random
     students: int = 8
     files: list[Produced] = field(default_factory=list)
@@ -105,9 +105,9 @@ class Producer:
     def _drop(self, made: Produced) -> None:
         """Drop a file under a name of its own. Raises OSError when the disk is full; then it was never there."""
         name = f"{made.feed}_{made.effective}.csv"
-        if self.dice.random() < 0.7 or (self.house.data / "landing" / name).exists():
+        if self.dice.random() < 0.7 or (self.installation.data / "landing" / name).exists():
             name = f"{made.feed}_{made.effective}_{self.drops + 1}.csv"
-        self.house.drop(name, made.content)
+        self.installation.drop(name, made.content)
         self.drops += 1
         if made.sha256 not in self.first_drops and (made.rows or made.feed == "students"):
             self.files.append(made)
@@ -185,25 +185,25 @@ class Fuse:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def work(house: House, plan: Plan | None, mutant: str | None, again: bool) -> None:
+def work(installation: Installation, plan: Plan | None, mutant: str | None, again: bool) -> None:
     """A worker: takes in what is there, as the ingest job does, or loads all again. Dies where the plan says."""
     if mutant is not None:
         MUTANTS[mutant].break_rule()
-    logging.basicConfig(filename=house.log)
+    logging.basicConfig(filename=installation.log)
     fuse = Fuse(plan)
     watch(fuse)
-    settings = quick_settings(house, **SETTINGS)
+    settings = quick_settings(installation, **SETTINGS)
     try:
         if again:
             with suppress(OperatorProblem):  # what is not in the archive yet cannot be loaded again yet
-                reprocess(house.warehouse, settings, [], everything=True)
+                reprocess(installation.warehouse, settings, [], everything=True)
         else:
-            load_all(house.warehouse, settings, "trust")
-            _passes_file(house).write_text(json.dumps(fuse.passes))
+            load_all(installation.warehouse, settings, "trust")
+            _passes_file(installation).write_text(json.dumps(fuse.passes))
     except AnswerLost:
         raise SystemExit(LOST) from None
     except BaseException:
-        with house.log.open("a") as log:
+        with installation.log.open("a") as log:
             log.write(traceback.format_exc())
         raise SystemExit(1) from None
 
@@ -214,13 +214,13 @@ def load_once() -> None:
     load_all(Warehouse(url=settings.warehouse_url), settings, "trust")
 
 
-def passes(house: House, point: CrashPoint) -> int:
+def passes(installation: Installation, point: CrashPoint) -> int:
     """How often the last worker that came through passed a crash point."""
-    return int(json.loads(_passes_file(house).read_text()).get(point, 0))
+    return int(json.loads(_passes_file(installation).read_text()).get(point, 0))
 
 
-def _passes_file(house: House) -> Path:
-    return house.root / "passes.json"
+def _passes_file(installation: Installation) -> Path:
+    return installation.root / "passes.json"
 
 
 class AnswerLost(WarehouseUnavailable):
@@ -234,37 +234,39 @@ ENDING_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
 ENDED_BY_US = (-signal.SIGKILL, -signal.SIGTERM, LOST)
 
 
-def start(house: House, plan: Plan | None = None, mutant: str | None = None, again: bool = False) -> ForkServerProcess:
+def start(
+    installation: Installation, plan: Plan | None = None, mutant: str | None = None, again: bool = False
+) -> ForkServerProcess:
     """A worker in a process of its own."""
-    process = CONTEXT.Process(target=work, args=(house, plan, mutant, again))
+    process = CONTEXT.Process(target=work, args=(installation, plan, mutant, again))
     process.start()
     return process
 
 
 def episode(engine: str, seed: int, kills: int, folder: Path | None = None, mutant: str | None = None) -> Figures:
-    """Kill workers in a new house until so many are dead, let it come to rest, and look. Returns figures.
+    """Kill workers in a new installation until so many are dead, let it come to rest, and look. Returns figures.
 
     A mutant is killed at the point that its broken rule is about, if it names one; all else dies at any named point,
     at any moment, by any signal, or by losing an answer.
     """
     dice = random.Random(seed)
     figures = Figures()
-    with throw_away_house(engine, folder) as house:
-        producer = Producer(house, dice)
+    with throw_away_installation(engine, folder) as installation:
+        producer = Producer(installation, dice)
         attempts = 0
         if dice.random() < 0.5:
             producer.drop_roster()
         producer.drop_something()
-        join(house, figures, [start(house, None, mutant)])
+        join(installation, figures, [start(installation, None, mutant)])
         while figures.killed < kills and attempts < kills * PATIENCE and not figures.violations:
             attempts += 1
             for _ in range(dice.randrange(1, 4)):
                 producer.drop_something()
-            _kill_somehow(house, dice, figures, mutant)
+            _kill_somehow(installation, dice, figures, mutant)
         producer.drop_roster()
-        come_to_rest(house, figures, mutant)
-        figures.violations += [f"seed {seed}: {what}" for what in violations(house, producer)]
-        count(house, producer, figures)
+        come_to_rest(installation, figures, mutant)
+        figures.violations += [f"seed {seed}: {what}" for what in violations(installation, producer)]
+        count(installation, producer, figures)
     return figures
 
 
@@ -278,7 +280,7 @@ def hunt(mutant: str, engine: str, folder: Path | None = None) -> Figures:
     return figures
 
 
-def _kill_somehow(house: House, dice: random.Random, figures: Figures, mutant: str | None) -> None:
+def _kill_somehow(installation: Installation, dice: random.Random, figures: Figures, mutant: str | None) -> None:
     """One worker that dies at a named point, loses an answer, or is killed at any moment; sometimes beside another."""
     aim = MUTANTS[mutant].aim if mutant else None
     kind = "point" if aim else dice.choices(("point", "any moment", "lost answer"), (6, 3, 1))[0]
@@ -286,26 +288,26 @@ def _kill_somehow(house: House, dice: random.Random, figures: Figures, mutant: s
     if kind == "any moment":
         plan, label = None, "any moment"
     elif kind == "lost answer":
-        plan, label = a_plan(house, dice, CrashPoint.AFTER_COMMIT, answer_is_lost=True), "K11"
+        plan, label = a_plan(installation, dice, CrashPoint.AFTER_COMMIT, answer_is_lost=True), "K11"
     else:
-        plan = a_plan(house, dice, aim or dice.choice(list(CrashPoint)))
+        plan = a_plan(installation, dice, aim or dice.choice(list(CrashPoint)))
         label = plan.point.value
-    workers = [start(house, plan, mutant, again)]
+    workers = [start(installation, plan, mutant, again)]
     if dice.random() < 0.25:
-        workers.append(start(house, None, mutant))
+        workers.append(start(installation, None, mutant))
     if kind == "any moment":
         time.sleep(dice.uniform(0.02, 0.6))
         with suppress(ProcessLookupError):
             os.kill(workers[0].pid or 0, dice.choice(ENDING_SIGNALS))
-    join(house, figures, workers, label)
+    join(installation, figures, workers, label)
 
 
-def a_plan(house: House, dice: random.Random, point: CrashPoint, answer_is_lost: bool = False) -> Plan:
+def a_plan(installation: Installation, dice: random.Random, point: CrashPoint, answer_is_lost: bool = False) -> Plan:
     """Any passing of a point, as far as the last whole run came, and one beyond."""
-    return Plan(point, dice.randint(1, passes(house, point) + 1), answer_is_lost)
+    return Plan(point, dice.randint(1, passes(installation, point) + 1), answer_is_lost)
 
 
-def join(house: House, figures: Figures, workers: list[ForkServerProcess], label: str = "") -> None:
+def join(installation: Installation, figures: Figures, workers: list[ForkServerProcess], label: str = "") -> None:
     """Wait for workers to end; counts those that we ended, and takes any other failure for a violation."""
     figures.restarts += len(workers)
     for worker in workers:
@@ -313,25 +315,25 @@ def join(house: House, figures: Figures, workers: list[ForkServerProcess], label
         if worker.exitcode in ENDED_BY_US:
             figures.kills[label] += 1
         elif worker.exitcode != 0:
-            figures.violations.append(f"a worker failed ({worker.exitcode}): {_last_line(house)}")
+            figures.violations.append(f"a worker failed ({worker.exitcode}): {_last_line(installation)}")
             worker.kill()
 
 
-def _last_line(house: House) -> str:
-    lines = house.log.read_text().strip().splitlines() if house.log.exists() else ["?"]
+def _last_line(installation: Installation) -> str:
+    lines = installation.log.read_text().strip().splitlines() if installation.log.exists() else ["?"]
     return lines[-1]
 
 
-def come_to_rest(house: House, figures: Figures, mutant: str | None = None) -> None:
+def come_to_rest(installation: Installation, figures: Figures, mutant: str | None = None) -> None:
     """Let workers go through until nothing is left to do."""
     for _ in range(2):
-        join(house, figures, [start(house, None, mutant)])
+        join(installation, figures, [start(installation, None, mutant)])
 
 
-def violations(house: House, producer: Producer) -> list[str]:
-    """The invariants I1-I9 of a house at rest; empty when all hold."""
+def violations(installation: Installation, producer: Producer) -> list[str]:
+    """The invariants I1-I9 of an installation at rest; empty when all hold."""
     found = []
-    with house.warehouse.reading() as tx:
+    with installation.warehouse.reading() as tx:
         ledger = tx.query("SELECT * FROM ingest_file ORDER BY file_id")
         drops = tx.query("SELECT * FROM file_drop")
         attendance = {(r["s"], str(r["d"])): r["c"] for r in tx.query(ATTENDANCE)}
@@ -343,19 +345,21 @@ def violations(house: House, producer: Producer) -> list[str]:
     found += [f"I1: {sha[:8]} is a good file and was not loaded" for sha in dropped & refused]
     again = {made.sha256 for made in producer.files if _may_stand_twice(made, ledger)}
     found += [f"I1: {sha[:8]} stands {n} times" for sha, n in contents.items() if n > 1 and sha not in again]
-    at_rest = [path for name in ("landing", "work") for path in (house.data / name).iterdir()]
-    archived = [p for p in (house.data / "processed").rglob("*") if p.is_file()]
-    archived += [p for p in (house.data / "quarantine").rglob("*") if p.is_file() and "to_correct" not in p.parts]
+    at_rest = [path for name in ("landing", "work") for path in (installation.data / name).iterdir()]
+    archived = [p for p in (installation.data / "processed").rglob("*") if p.is_file()]
+    archived += [
+        p for p in (installation.data / "quarantine").rglob("*") if p.is_file() and "to_correct" not in p.parts
+    ]
     if len(archived) != producer.drops or len(drops) != producer.drops:
         found.append(f"I2: {producer.drops} drops, {len(drops)} in the ledger, {len(archived)} files in the archive")
     if at_rest:
         found.append(f"I7: {len(at_rest)} files left in landing or work")
     found += [f"I7: {drop['claim_id'][:8]} is not noted as archived" for drop in drops if not drop["archived_at"]]
-    found += _recounted(house, ledger, drops)
+    found += _recounted(installation, ledger, drops)
     expected_attendance, expected_homework = oracle(producer, ledger)
     found += _differences("I5 attendance", expected_attendance, attendance)
     found += _differences("I5 homework", expected_homework, homework)
-    checked = verify(house.warehouse, quick_settings(house, **SETTINGS))
+    checked = verify(installation.warehouse, quick_settings(installation, **SETTINGS))
     found += [f"{promise.name}: {line}" for promise in checked for line in promise.broken]
     return found
 
@@ -379,15 +383,17 @@ def _may_stand_twice(made: Produced, ledger: list[dict[str, object]]) -> bool:
     return len({row["effective_date_key"] for row in ledger if row["sha256"] == made.sha256}) > 1
 
 
-def _recounted(house: House, ledger: list[dict[str, object]], drops: list[dict[str, object]]) -> list[str]:
+def _recounted(
+    installation: Installation, ledger: list[dict[str, object]], drops: list[dict[str, object]]
+) -> list[str]:
     """I3: an independent reader counts the rows of each archived file."""
     found = []
     paths = {drop["file_id"]: drop["archived_path"] for drop in drops if drop["outcome"] == "first"}
     for row in ledger:
         path = paths.get(row["file_id"])
-        if row["status"] == "quarantined" or not path or not (house.data / str(path)).is_file():
+        if row["status"] == "quarantined" or not path or not (installation.data / str(path)).is_file():
             continue
-        with (house.data / str(path)).open(newline="") as file:
+        with (installation.data / str(path)).open(newline="") as file:
             counted = sum(1 for cells in csv.reader(file) if cells) - 1
         if counted != row["rows_read"]:
             found.append(f"I3: {str(row['sha256'])[:8]} has {counted} rows, {row['rows_read']} were read")
@@ -420,9 +426,9 @@ def _differences(what: str, expected: dict, found: dict) -> list[str]:
     return [f"{what}: {count} rows {how}" for how, count in counts.items() if count]
 
 
-def count(house: House, producer: Producer, figures: Figures) -> None:
+def count(installation: Installation, producer: Producer, figures: Figures) -> None:
     """Add what was dropped, and what became of it."""
-    with house.warehouse.reading() as tx:
+    with installation.warehouse.reading() as tx:
         files = tx.query("SELECT * FROM ingest_file")
         duplicates = tx.count("SELECT COUNT(*) FROM file_drop WHERE outcome = 'duplicate'")
     figures.files["dropped"] += producer.drops

@@ -21,8 +21,8 @@ import psutil
 
 from student360.settings import PROJECT
 from student360.warehouse.errors import WarehouseError
-from student360_tests.postgres import OwnServer, ask, throw_away_server
-from student360_tests.running import House, wait_until
+from student360_tests.support.installation import Installation, wait_until
+from student360_tests.support.postgres import OwnServer, ask, throw_away_server
 from student360_tests.trust.kills import SETTINGS, Figures, Producer, count, violations
 
 PAUSE_SECONDS = (3.0, 12.0)
@@ -73,7 +73,7 @@ def filled(disk: Path) -> Iterator[None]:
 class Tree:
     """The processes of a running installation: daemon, code server, run workers."""
 
-    house: House
+    installation: Installation
     settings: dict[str, str] = field(default_factory=dict)
     daemon: subprocess.Popen[bytes] | None = None
 
@@ -81,14 +81,14 @@ class Tree:
         """Start the daemon if it is not running."""
         if self.daemon is not None and self.daemon.poll() is None:
             return
-        with self.house.log.open("ab") as log:
+        with self.installation.log.open("ab") as log:
             self.daemon = subprocess.Popen(
                 [Path(sys.executable).parent / "dagster-daemon", "run", "-w", str(PROJECT / "workspace.yaml")],
-                env=self.house.environment | self.settings,
+                env=self.installation.environment | self.settings,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                cwd=self.house.root,
+                cwd=self.installation.root,
             )
 
     def processes(self) -> list[psutil.Process]:
@@ -96,7 +96,7 @@ class Tree:
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.environ().get("DAGSTER_HOME") == str(self.house.dagster_home):
+                if process.environ().get("DAGSTER_HOME") == str(self.installation.dagster_home):
                     found.append(process)
         return found
 
@@ -236,16 +236,16 @@ def soak(engine: str, minutes: float, seed: int, folder: Path, say: Callable[[st
             disk = stack.enter_context(small_disk(folder / "disk", DISK_MEGABYTES + int(4 * minutes)))
         except NoSmallDisk as reason:
             say(f"disk full is not tried: {reason}")
-        root = (disk or folder) / "house"
+        root = (disk or folder) / "installation"
         root.mkdir(mode=0o700)
         server = stack.enter_context(throw_away_server()) if engine == "postgres" else None
-        house = House(root, server.url, "soak") if server else House(root)
-        house.prepare()
+        installation = Installation(root, server.url, "soak") if server else Installation(root)
+        installation.prepare()
         if server:
-            ask(f"CREATE SCHEMA {house.dagster_schema}", server.url)
-        tree = Tree(house, SETTINGS)
+            ask(f"CREATE SCHEMA {installation.dagster_schema}", server.url)
+        tree = Tree(installation, SETTINGS)
         stack.callback(tree.stop)
-        producer = Producer(house, random.Random(seed))
+        producer = Producer(installation, random.Random(seed))
         with _producing(producer):
             tree.start()
             weather = Weather(tree, dice, figures, server, disk)
@@ -255,11 +255,11 @@ def soak(engine: str, minutes: float, seed: int, folder: Path, say: Callable[[st
                 weather.something_happens()
                 say(f"{max(0, end - time.monotonic()):.0f} s left, {figures.killed} times something happened")
         producer.drop_roster()
-        _wait_for_rest(house, tree, producer, figures)
+        _wait_for_rest(installation, tree, producer, figures)
         tree.stop()
-        figures.violations += violations(house, producer)
-        count(house, producer, figures)
-        figures.seconds = _seconds_to_loaded(house, producer)
+        figures.violations += violations(installation, producer)
+        count(installation, producer, figures)
+        figures.seconds = _seconds_to_loaded(installation, producer)
     return figures
 
 
@@ -282,15 +282,15 @@ def _producing(producer: Producer) -> Iterator[None]:
         thread.join()
 
 
-def _wait_for_rest(house: House, tree: Tree, producer: Producer, figures: Figures) -> None:
+def _wait_for_rest(installation: Installation, tree: Tree, producer: Producer, figures: Figures) -> None:
     """Until every drop is archived and landing and work are empty; a daemon that ended is started again."""
 
     def at_rest() -> bool:
         tree.start()
-        if any(any(path.is_file() for path in (house.data / name).rglob("*")) for name in ("landing", "work")):
+        if any(any(path.is_file() for path in (installation.data / name).rglob("*")) for name in ("landing", "work")):
             return False
         try:
-            drops = house.warehouse.frame("SELECT archived_at, reported_at FROM file_drop")
+            drops = installation.warehouse.frame("SELECT archived_at, reported_at FROM file_drop")
         except WarehouseError:
             return False
         return len(drops) == producer.drops and bool(drops.notna().all(axis=None))
@@ -301,9 +301,9 @@ def _wait_for_rest(house: House, tree: Tree, producer: Producer, figures: Figure
         figures.violations.append(str(problem))
 
 
-def _seconds_to_loaded(house: House, producer: Producer) -> list[float]:
+def _seconds_to_loaded(installation: Installation, producer: Producer) -> list[float]:
     """From the drop of each file to the commit of its outcome."""
-    ledger = house.warehouse.frame("SELECT sha256, committed_at FROM ingest_file WHERE committed_at IS NOT NULL")
+    ledger = installation.warehouse.frame("SELECT sha256, committed_at FROM ingest_file WHERE committed_at IS NOT NULL")
     ended = {
         row["sha256"]: datetime.fromisoformat(row["committed_at"]).timestamp() for row in ledger.to_dict("records")
     }

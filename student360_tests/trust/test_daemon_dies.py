@@ -10,8 +10,8 @@ import pytest
 
 from student360.warehouse.errors import WarehouseError
 from student360_tests.conftest import IN_FULL, SQLITE_AND_POSTGRES_IN_FULL
-from student360_tests.running import House, wait_until
-from student360_tests.trust.houses import HEADER, ROSTER, assert_whole
+from student360_tests.support.installation import Installation, wait_until
+from student360_tests.trust.installations import HEADER, ROSTER, assert_whole
 from student360_tests.trust.kills import SETTINGS
 from student360_tests.trust.soak import Tree, soak
 
@@ -22,16 +22,16 @@ pytestmark = pytest.mark.xdist_group("daemon")
 
 
 @pytest.fixture
-def tree(house: House) -> Iterator[Tree]:
-    tree = Tree(house, SETTINGS)
+def tree(installation: Installation) -> Iterator[Tree]:
+    tree = Tree(installation, SETTINGS)
     yield tree
     tree.stop()
 
 
-def is_loaded(house: House, name: str) -> Callable[[], bool]:
+def is_loaded(installation: Installation, name: str) -> Callable[[], bool]:
     def _is_loaded() -> bool:
         with suppress(WarehouseError):
-            found = house.warehouse.frame(
+            found = installation.warehouse.frame(
                 "SELECT f.status FROM ingest_file AS f JOIN file_drop AS d ON d.file_id = f.file_id"
                 " WHERE d.seen_name = ? AND d.archived_at IS NOT NULL",
                 (name,),
@@ -52,48 +52,50 @@ def big_file(year: int, rows: int = 30_000) -> bytes:
 @pytest.mark.fault("F14", "F15", "F16", "F18")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
-def test_each_process_may_die_in_mid_load_and_the_file_is_there_soon_after(house: House, tree: Tree) -> None:
+def test_each_process_may_die_in_mid_load_and_the_file_is_there_soon_after(
+    installation: Installation, tree: Tree
+) -> None:
     tree.start()
     for name, text in ROSTER.items():
-        house.drop(name, text.encode())
-        wait_until(is_loaded(house, name), SOON, "the roster")
+        installation.drop(name, text.encode())
+        wait_until(is_loaded(installation, name), SOON, "the roster")
 
     def begun() -> bool:
-        return bool(list((house.data / "work").iterdir()))
+        return bool(list((installation.data / "work").iterdir()))
 
-    house.drop("attendance_a.csv", big_file(2020))
+    installation.drop("attendance_a.csv", big_file(2020))
     wait_until(begun, SOON, "a run that took the file", every=0.01)
     assert tree.kill(tree.workers())
-    wait_until(is_loaded(house, "attendance_a.csv"), SOON, "the file whose run was killed")
+    wait_until(is_loaded(installation, "attendance_a.csv"), SOON, "the file whose run was killed")
 
-    house.drop("attendance_b.csv", big_file(2021))
+    installation.drop("attendance_b.csv", big_file(2021))
     wait_until(begun, SOON, "a run that took the file", every=0.01)
     tree.kill_all()
-    house.drop("attendance_c.csv", f"{HEADER}S1,2019-01-07,Present\n".encode())
+    installation.drop("attendance_c.csv", f"{HEADER}S1,2019-01-07,Present\n".encode())
     time.sleep(1)
     tree.start()
     for name in ("attendance_b.csv", "attendance_c.csv"):
-        wait_until(is_loaded(house, name), SOON, "the files after the power came back")
+        wait_until(is_loaded(installation, name), SOON, "the files after the power came back")
 
     assert tree.kill(tree.code_servers())
-    house.drop("attendance_d.csv", f"{HEADER}S2,2019-01-07,Present\n".encode())
-    wait_until(is_loaded(house, "attendance_d.csv"), 2 * SOON, "the file after the code server was killed")
+    installation.drop("attendance_d.csv", f"{HEADER}S2,2019-01-07,Present\n".encode())
+    wait_until(is_loaded(installation, "attendance_d.csv"), 2 * SOON, "the file after the code server was killed")
 
     assert tree.kill(tree.warm_processes())
-    house.drop("attendance_f.csv", f"{HEADER}S1,2019-01-09,Present\n".encode())
-    wait_until(is_loaded(house, "attendance_f.csv"), SOON, "the file after the warm process was killed")
+    installation.drop("attendance_f.csv", f"{HEADER}S1,2019-01-09,Present\n".encode())
+    wait_until(is_loaded(installation, "attendance_f.csv"), SOON, "the file after the warm process was killed")
 
     tree.stop()
     tree.settings["STUDENT360_SETTLE_SECONDS"] = "soon"
     tree.start()
-    house.drop("attendance_e.csv", f"{HEADER}S2,2019-01-08,Present\n".encode())
-    wait_until(lambda: b"must be a number" in house.log.read_bytes(), SOON, "the reason in the log")
+    installation.drop("attendance_e.csv", f"{HEADER}S2,2019-01-08,Present\n".encode())
+    wait_until(lambda: b"must be a number" in installation.log.read_bytes(), SOON, "the reason in the log")
     tree.stop()
     del tree.settings["STUDENT360_SETTLE_SECONDS"]
     tree.start()
-    wait_until(is_loaded(house, "attendance_e.csv"), SOON, "the file after the settings were mended")
+    wait_until(is_loaded(installation, "attendance_e.csv"), SOON, "the file after the settings were mended")
     tree.stop()
-    assert_whole(house, facts=2 * 30_000 + 4)
+    assert_whole(installation, facts=2 * 30_000 + 4)
 
 
 @pytest.mark.timeout(1500)

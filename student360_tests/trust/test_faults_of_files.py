@@ -21,9 +21,9 @@ from student360_tests.conftest import (
     SQLITE_AND_POSTGRES_IN_FULL,
 )
 from student360_tests.loading.test_loading import ledger
-from student360_tests.running import House
-from student360_tests.test_sensors import settled_cursor, short_looks, tick
-from student360_tests.trust.houses import (
+from student360_tests.orchestration.test_sensors import settled_cursor, short_looks, tick
+from student360_tests.support.installation import Installation
+from student360_tests.trust.installations import (
     HEADER,
     ROSTER,
     assert_whole,
@@ -34,26 +34,28 @@ Load = Callable[..., None]
 
 
 @pytest.mark.fault("F20", "F21")
-def test_a_file_that_somebody_still_writes_to_is_not_taken_until_it_is_closed(house: House, load: Load) -> None:
+def test_a_file_that_somebody_still_writes_to_is_not_taken_until_it_is_closed(
+    installation: Installation, load: Load
+) -> None:
     load(ROSTER)
-    with (house.data / "landing" / "attendance_2026-01-05.csv").open("w") as slow:
+    with (installation.data / "landing" / "attendance_2026-01-05.csv").open("w") as slow:
         slow.write(HEADER + "S1,2026-01-05,Present\n")
         slow.flush()
         load()
-        assert ledger(house).keys() == ROSTER.keys()
+        assert ledger(installation).keys() == ROSTER.keys()
         slow.write("S2,2026-01-05,Present\n")
     load()
-    assert_whole(house, facts=2)
+    assert_whole(installation, facts=2)
 
 
 @pytest.mark.fault("F21")
 def test_what_is_written_to_a_file_after_it_was_claimed_is_loaded_as_another_content(
-    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over a network nobody can tell that a file is still open: the bytes are looked at again before the archive."""
     load(ROSTER)
     monkeypatch.setattr(receive, "is_being_written", lambda _: False)
-    with (house.data / "landing" / "attendance_2026-01-05.csv").open("w") as slow:
+    with (installation.data / "landing" / "attendance_2026-01-05.csv").open("w") as slow:
         slow.write(HEADER + "S1,2026-01-05,Present\n")
         slow.flush()
         real = open_regular
@@ -87,81 +89,87 @@ def test_what_is_written_to_a_file_after_it_was_claimed_is_loaded_as_another_con
         monkeypatch.setattr(stage, "open_regular", late)
         load()
     load()
-    assert_whole(house, facts=2)
-    assert house.warehouse.row_count("ingest_file") == 3
+    assert_whole(installation, facts=2)
+    assert installation.warehouse.row_count("ingest_file") == 3
 
 
 @pytest.mark.fault("F22")
-def test_an_upload_that_was_cut_off_is_made_good_by_the_whole_one(house: House, load: Load) -> None:
+def test_an_upload_that_was_cut_off_is_made_good_by_the_whole_one(installation: Installation, load: Load) -> None:
     whole = HEADER + "".join(f"S1,2025-10-{day:02},Absent\n" for day in range(1, 31))
     load(ROSTER)
     load({"attendance_2026-01-05.csv": whole[:400]})
     load({"attendance_2026-01-05.csv": whole})
-    assert_whole(house, facts=30)
-    assert house.warehouse.row_count("ingest_file") == 3
-    with house.warehouse.reading() as tx:
+    assert_whole(installation, facts=30)
+    assert installation.warehouse.row_count("ingest_file") == 3
+    with installation.warehouse.reading() as tx:
         assert "end" in str(tx.value("SELECT warnings FROM ingest_file WHERE file_id = 2"))
 
 
 @pytest.mark.fault("F24")
-def test_twenty_contents_under_one_name_are_twenty_files(house: House, load: Load) -> None:
+def test_twenty_contents_under_one_name_are_twenty_files(installation: Installation, load: Load) -> None:
     load(ROSTER)
     for day in range(1, 21):
         load({"attendance.csv": HEADER + f"S1,2025-10-{day:02},Present\n"})
-    assert_whole(house, facts=20)
-    assert len(list((house.data / "processed").rglob("*attendance.csv"))) == 20
-    assert house.warehouse.row_count("ingest_file") == 21
+    assert_whole(installation, facts=20)
+    assert len(list((installation.data / "processed").rglob("*attendance.csv"))) == 20
+    assert installation.warehouse.row_count("ingest_file") == 21
 
 
 @pytest.mark.fault("F26")
 def test_the_times_of_files_and_a_clock_that_jumps_play_no_part(
-    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(ROSTER)
     real = now
     for number, mtime in enumerate((0, 2_147_483_647, 4_102_444_800)):
-        path = house.drop(f"attendance_{number}_2026-01-05.csv", f"{HEADER}S1,2026-01-0{number + 1},Present\n".encode())
+        path = installation.drop(
+            f"attendance_{number}_2026-01-05.csv", f"{HEADER}S1,2026-01-0{number + 1},Present\n".encode()
+        )
         os.utime(path, (mtime, mtime))
         jump = timedelta(days=number - 1)
         monkeypatch.setattr(receive, "now", lambda jump=jump: real() + jump)
         load()
     newer, older = HEADER + "S2,2026-01-05,Absent\n", HEADER + "S2,2026-01-05,Present\n"
     load({"attendance_new_2026-01-20.csv": newer})
-    os.utime(house.drop("attendance_old_2026-01-10.csv", older.encode()), (4_102_444_800, 4_102_444_800))
+    os.utime(installation.drop("attendance_old_2026-01-10.csv", older.encode()), (4_102_444_800, 4_102_444_800))
     load()
-    assert ledger(house)["attendance_old_2026-01-10.csv"] == (1, 0, 0, 1, 0, 0)
-    assert_whole(house, facts=4)
+    assert ledger(installation)["attendance_old_2026-01-10.csv"] == (1, 0, 0, 1, 0, 0)
+    assert_whole(installation, facts=4)
 
 
 @pytest.mark.fault("F28")
 @pytest.mark.timeout(1800)
 @ON_SQLITE_ONLY
-def test_a_burst_of_files_is_a_few_runs(house: House, load: Load, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
+def test_a_burst_of_files_is_a_few_runs(
+    installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
     load(ROSTER)
     count, in_one_run = (1_000, 200) if full else (150, 30)
     monkeypatch.setenv("STUDENT360_BATCH_FILES", str(in_one_run))
-    cursor: str | None = settled_cursor(house)
+    cursor: str | None = settled_cursor(installation)
     for number in range(count):
         day = datetime(2024, 1, 1) + timedelta(days=number)
-        house.drop(f"attendance_{number:05}.csv", f"{HEADER}S1,{day:%Y-%m-%d},Present\n".encode())
+        installation.drop(f"attendance_{number:05}.csv", f"{HEADER}S1,{day:%Y-%m-%d},Present\n".encode())
     runs = 0
-    while landed_files(house.data / "landing"):
+    while landed_files(installation.data / "landing"):
         request, cursor = tick(cursor)
         assert isinstance(request, RunRequest)
         tickets = request.run_config["ops"]["raw_attendance"]["config"]["ready"]
-        receive.receive(house.warehouse, load_settings(), contracts()["attendance"], "burst", tickets)
+        receive.receive(installation.warehouse, load_settings(), contracts()["attendance"], "burst", tickets)
         runs += 1
     load()
     assert runs == count / in_one_run
-    assert_whole(house, facts=count)
+    assert_whole(installation, facts=count)
 
 
 @pytest.mark.fault("F28")
 @ON_SQLITE_ONLY
-def test_ten_thousand_files_in_the_folder_do_not_hold_up_the_sensor(house: House) -> None:
-    cursor = settled_cursor(house)
+def test_ten_thousand_files_in_the_folder_do_not_hold_up_the_sensor(installation: Installation) -> None:
+    cursor = settled_cursor(installation)
     for number in range(10_000):
-        (house.data / "landing" / f"attendance_{number:05}.csv").write_text(f"{HEADER}S{number},2026-01-05,Present\n")
+        (installation.data / "landing" / f"attendance_{number:05}.csv").write_text(
+            f"{HEADER}S{number},2026-01-05,Present\n"
+        )
     begin = time.monotonic()
     request, _ = tick(cursor)
     assert time.monotonic() - begin < 30, "Dagster gives a tick 60 seconds"
@@ -172,46 +180,49 @@ def test_ten_thousand_files_in_the_folder_do_not_hold_up_the_sensor(house: House
 @pytest.mark.fault("F29")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
-def test_memory_does_not_grow_with_the_file(house: House, full: bool) -> None:
+def test_memory_does_not_grow_with_the_file(installation: Installation, full: bool) -> None:
     sizes = (1_000_000, 5_000_000) if full else (100_000, 400_000)
-    peaks = [_peak_of_loading(house, rows) for rows in sizes]
+    peaks = [_peak_of_loading(installation, rows) for rows in sizes]
     assert max(peaks) < 700
     assert peaks[1] < peaks[0] + 150
-    assert house.warehouse.frame("SELECT MAX(rows_read) AS n FROM ingest_file")["n"][0] == sizes[1]
+    assert installation.warehouse.frame("SELECT MAX(rows_read) AS n FROM ingest_file")["n"][0] == sizes[1]
 
 
-def _peak_of_loading(house: House, rows: int) -> float:
+def _peak_of_loading(installation: Installation, rows: int) -> float:
     """The most memory, in megabytes, that a process takes to load a file of so many rows of 1,000 students."""
-    house.drop(
+    installation.drop(
         "students_2024-01-01.csv",
         b"Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\n"
         + b"".join(b"S%d,A B,2014-01-01,3,\n" % n for n in range(1_000)),
     )
-    part = house.data / "landing" / "attendance.csv.part"
+    part = installation.data / "landing" / "attendance.csv.part"
     with part.open("w") as file:
         file.write("Student_ID,Date,Attendance_Status,Period\n")
         for n in range(rows):
             day = n // 1_000 % 336
             file.write(f"S{n % 1_000},2025-{day // 28 + 1:02}-{day % 28 + 1:02},Present,{n // 336_000 + 1}\n")
-    part.rename(house.data / "landing" / f"attendance_2026-01-01_{rows}.csv")
+    part.rename(installation.data / "landing" / f"attendance_2026-01-01_{rows}.csv")
     code = (
-        "from student360_tests.running import peak_memory; from student360_tests.trust.kills import load_once;"
-        " load_once(); print(peak_memory())"
+        "from student360_tests.support.installation import peak_memory\n"
+        "from student360_tests.trust.kills import load_once\n"
+        "load_once(); print(peak_memory())"
     )
-    environment = house.environment | {"STUDENT360_SETTLE_SECONDS": "0"}
+    environment = installation.environment | {"STUDENT360_SETTLE_SECONDS": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=PROJECT, capture_output=True, check=True)
     return float(done.stdout.split()[-1])
 
 
 @pytest.mark.fault("F36")
-def test_a_foreign_file_in_the_work_folder_is_loaded_or_quarantined_and_never_ignored(house: House, load: Load) -> None:
+def test_a_foreign_file_in_the_work_folder_is_loaded_or_quarantined_and_never_ignored(
+    installation: Installation, load: Load
+) -> None:
     load(ROSTER)
-    (house.data / "work" / "attendance_2026-01-05.csv").write_text(f"{HEADER}S1,2026-01-05,Present\n")
-    (house.data / "work" / "holiday pictures.zip").write_bytes(b"PK\x03\x04" + bytes(range(256)))
+    (installation.data / "work" / "attendance_2026-01-05.csv").write_text(f"{HEADER}S1,2026-01-05,Present\n")
+    (installation.data / "work" / "holiday pictures.zip").write_bytes(b"PK\x03\x04" + bytes(range(256)))
     load()
     load()
-    assert_whole(house, facts=1)
-    statuses = house.warehouse.frame("SELECT status FROM ingest_file")["status"]
+    assert_whole(installation, facts=1)
+    statuses = installation.warehouse.frame("SELECT status FROM ingest_file")["status"]
     assert sorted(statuses) == [
         "loaded",
         "loaded",

@@ -16,8 +16,8 @@ import pytest
 from student360.ingest.files import claim
 from student360.loading import receive
 from student360.loading.receive import FolderProblem
+from student360.operations.verify import verify
 from student360.settings import PROJECT, load_settings
-from student360.verify import verify
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.transaction import Transaction
 from student360.warehouse.warehouse import Warehouse
@@ -28,9 +28,9 @@ from student360_tests.conftest import (
     run_pipeline,
 )
 from student360_tests.loading.test_loading import STUDENTS
-from student360_tests.postgres import ask, server_url, throw_away_server
-from student360_tests.running import House
-from student360_tests.trust.houses import (
+from student360_tests.support.installation import Installation
+from student360_tests.support.postgres import ask, server_url, throw_away_server
+from student360_tests.trust.installations import (
     HEADER,
     ROSTER,
     assert_whole,
@@ -44,14 +44,14 @@ Load = Callable[..., None]
 
 @pytest.mark.fault("F33")
 @ON_POSTGRES_ONLY
-def test_a_deadlock_with_somebody_else_costs_a_retry(house: House, load: Load) -> None:
+def test_a_deadlock_with_somebody_else_costs_a_retry(installation: Installation, load: Load) -> None:
     load(ROSTER)
-    house.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
+    installation.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
     real, met = Transaction.run, threading.Event()
 
     def stranger() -> None:
         with adbc_driver_postgresql.dbapi.connect(server_url(), autocommit=True) as other, other.cursor() as cursor:
-            cursor.execute(f"SET search_path = {house.schema}")
+            cursor.execute(f"SET search_path = {installation.schema}")
             cursor.execute("SET deadlock_timeout = '30s'")
             cursor.execute("BEGIN")
             cursor.execute("LOCK TABLE data_extent IN ACCESS EXCLUSIVE MODE")
@@ -75,12 +75,12 @@ def test_a_deadlock_with_somebody_else_costs_a_retry(house: House, load: Load) -
             load()
     thread.join()
     load()
-    assert_whole(house, facts=1)
+    assert_whole(installation, facts=1)
 
 
 @pytest.mark.fault("F12", "F30")
 @ON_POSTGRES_ONLY
-def test_a_writer_that_is_killed_in_a_long_statement_frees_its_lock(house: House, load: Load) -> None:
+def test_a_writer_that_is_killed_in_a_long_statement_frees_its_lock(installation: Installation, load: Load) -> None:
     """The server works on for a client that is gone, until it looks (PostgreSQL 14 and newer)."""
     load(ROSTER)
     code = (
@@ -88,14 +88,14 @@ def test_a_writer_that_is_killed_in_a_long_statement_frees_its_lock(house: House
         "with Warehouse(url=load_settings().warehouse_url).transaction() as tx:\n"
         "    print('in', flush=True); tx.query('SELECT pg_sleep(600)::text AS slept')"
     )
-    writer = subprocess.Popen([sys.executable, "-c", code], env=house.environment, stdout=subprocess.PIPE)
+    writer = subprocess.Popen([sys.executable, "-c", code], env=installation.environment, stdout=subprocess.PIPE)
     assert writer.stdout is not None
     assert writer.stdout.readline() == b"in\n"
     time.sleep(0.5)
     writer.kill()
     writer.communicate()
     load({"attendance_2026-01-05.csv": f"{HEADER}S1,2026-01-05,Present\n"})
-    assert_whole(house, facts=1)
+    assert_whole(installation, facts=1)
 
 
 @pytest.fixture
@@ -116,12 +116,15 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     "of_what", ["warehouse", pytest.param("data", marks=IN_FULL), pytest.param("Dagster", marks=IN_FULL)]
 )
 def test_a_full_disk_fails_loudly_and_goes_on_when_there_is_space(
-    house: House, disk: Path, monkeypatch: pytest.MonkeyPatch, of_what: str
+    installation: Installation, disk: Path, monkeypatch: pytest.MonkeyPatch, of_what: str
 ) -> None:
-    environment = house.environment | {"STUDENT360_SETTLE_SECONDS": "0"}
+    environment = installation.environment | {"STUDENT360_SETTLE_SECONDS": "0"}
     environment |= {
         "warehouse": {"STUDENT360_WAREHOUSE_URL": f"sqlite:///{disk}/student360.db"},
-        "data": {"STUDENT360_DATA_DIR": str(disk), "STUDENT360_WAREHOUSE_URL": f"sqlite:///{house.root}/student360.db"},
+        "data": {
+            "STUDENT360_DATA_DIR": str(disk),
+            "STUDENT360_WAREHOUSE_URL": f"sqlite:///{installation.root}/student360.db",
+        },
         "Dagster": {"DAGSTER_HOME": str(disk)},
     }[of_what]
     for name in ("STUDENT360_WAREHOUSE_URL", "STUDENT360_DATA_DIR"):
@@ -167,20 +170,20 @@ def test_a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space(
         server.own(space)
         ask(f"CREATE TABLESPACE small LOCATION '{space}'", server.url)
         ask("ALTER DATABASE postgres SET default_tablespace = 'small'", server.url)
-        house = House(tmp_path / "house", server.url, "full_disk")
-        (tmp_path / "house").mkdir()
-        house.prepare()
-        for name, value in house.environment.items():
+        installation = Installation(tmp_path / "installation", server.url, "full_disk")
+        (tmp_path / "installation").mkdir()
+        installation.prepare()
+        for name, value in installation.environment.items():
             if name.startswith("STUDENT360_"):
                 monkeypatch.setenv(name, value)
         monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
-        house.warehouse.prepare()
-        house.drop("students_2026-01-01.csv", STUDENTS.encode())
-        house.drop("attendance_2026-01-05.csv", year_of_attendance())
+        installation.warehouse.prepare()
+        installation.drop("students_2026-01-01.csv", STUDENTS.encode())
+        installation.drop("attendance_2026-01-05.csv", year_of_attendance())
         with filled(disk), pytest.raises(WarehouseError, match="disk is full"):
-            run_pipeline(house, load_settings())
-        run_pipeline(house, load_settings())
-        assert_whole(house, facts=336)
+            run_pipeline(installation, load_settings())
+        run_pipeline(installation, load_settings())
+        assert_whole(installation, facts=336)
 
 
 def read_only(folder: Path) -> None:
@@ -191,14 +194,16 @@ def read_only(folder: Path) -> None:
 @pytest.mark.fault("F35")
 @ON_SQLITE_ONLY
 @pytest.mark.parametrize("name", ["landing", "work", "processed", "quarantine"])
-def test_a_folder_that_is_missing_is_made_and_a_read_only_one_is_named(house: House, load: Load, name: str) -> None:
+def test_a_folder_that_is_missing_is_made_and_a_read_only_one_is_named(
+    installation: Installation, load: Load, name: str
+) -> None:
     load(ROSTER)
-    folder = house.data / name
+    folder = installation.data / name
     (folder if name != "processed" else folder / "none").mkdir(exist_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
     load({})
-    house.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
+    installation.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
     try:
         read_only(folder)
     except subprocess.CalledProcessError:
@@ -209,33 +214,33 @@ def test_a_folder_that_is_missing_is_made_and_a_read_only_one_is_named(house: Ho
     finally:
         subprocess.run(["umount", folder], check=True)
     load()
-    assert_whole(house, facts=1)
+    assert_whole(installation, facts=1)
 
 
 @pytest.mark.fault("F35")
 @ON_SQLITE_ONLY
 def test_folders_on_different_disks_are_refused_before_anything_is_moved(
-    house: House, load: Load, tmp_path: Path
+    installation: Installation, load: Load, tmp_path: Path
 ) -> None:
     load(ROSTER)
-    path = house.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
+    path = installation.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
     try:
-        with small_disk(house.data / "quarantine", 8), pytest.raises(FolderProblem, match="on one file system"):
+        with small_disk(installation.data / "quarantine", 8), pytest.raises(FolderProblem, match="on one file system"):
             load()
     except NoSmallDisk as reason:
         pytest.skip(str(reason))
     assert path.exists()
     load()
-    assert_whole(house, facts=1)
+    assert_whole(installation, facts=1)
 
 
 @pytest.mark.fault("F35")
 @ON_SQLITE_ONLY
 def test_what_goes_wrong_with_a_move_is_told_without_the_name_of_a_file(
-    house: House, load: Load, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(ROSTER)
-    house.drop("Zyx-Canary-7731 attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
+    installation.drop("Zyx-Canary-7731 attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
 
     def lost(file: Any, work: Path) -> None:
         os.close(os.open(file.path, os.O_RDONLY | os.O_DIRECTORY))
@@ -247,14 +252,14 @@ def test_what_goes_wrong_with_a_move_is_told_without_the_name_of_a_file(
     assert told.value.__cause__ is None
     monkeypatch.setattr(receive, "claim", claim)
     load()
-    assert_whole(house, facts=1)
+    assert_whole(installation, facts=1)
 
 
 @pytest.mark.fault("F43")
-def test_files_are_loaded_while_a_reader_holds_a_long_transaction(house: House, load: Load) -> None:
+def test_files_are_loaded_while_a_reader_holds_a_long_transaction(installation: Installation, load: Load) -> None:
     load(ROSTER)
-    with house.warehouse.reading() as reader:
+    with installation.warehouse.reading() as reader:
         assert reader.value("SELECT COUNT(*) FROM fact_attendance") == 0
         load({"attendance_2026-01-05.csv": f"{HEADER}S1,2026-01-05,Present\n"})
         assert reader.value("SELECT COUNT(*) FROM fact_attendance") == 0
-    assert_whole(house, facts=1)
+    assert_whole(installation, facts=1)

@@ -20,15 +20,15 @@ from student360_tests.conftest import (
     SQLITE_AND_POSTGRES_IN_FULL,
 )
 from student360_tests.loading.test_loading import STUDENTS, ledger
-from student360_tests.running import House
-from student360_tests.test_sensors import short_looks, tick
+from student360_tests.orchestration.test_sensors import short_looks, tick
+from student360_tests.support.installation import Installation
 from student360_tests.trust.faults import FAULTS
-from student360_tests.trust.houses import (
+from student360_tests.trust.installations import (
     HEADER,
     ROSTER,
     assert_whole,
     materialize,
-    throw_away_house,
+    throw_away_installation,
     year_of_attendance,
 )
 from student360_tests.trust.kills import Figures, Plan, Producer, come_to_rest, join, passes, start, violations
@@ -43,15 +43,15 @@ def test_the_page_lists_every_fault() -> None:
 
 
 @contextmanager
-def trial(engine: str, seed: int, folder: Path) -> Iterator[tuple[House, Producer, Figures]]:
-    """A house that is lived in. Afterwards it comes to rest and must be as if nothing had happened."""
+def trial(engine: str, seed: int, folder: Path) -> Iterator[tuple[Installation, Producer, Figures]]:
+    """An installation that is lived in. Afterwards it comes to rest and must be as if nothing had happened."""
     figures = Figures()
-    with throw_away_house(engine, folder) as house:
-        producer = Producer(house, random.Random(seed))
+    with throw_away_installation(engine, folder) as installation:
+        producer = Producer(installation, random.Random(seed))
         producer.drop_roster()
-        yield house, producer, figures
-        come_to_rest(house, figures)
-        assert figures.violations + violations(house, producer) == []
+        yield installation, producer, figures
+        come_to_rest(installation, figures)
+        assert figures.violations + violations(installation, producer) == []
 
 
 POINTS = [pytest.param(point, marks=pytest.mark.fault(f"F{number:02}")) for number, point in enumerate(CrashPoint, 1)]
@@ -62,25 +62,25 @@ POINTS = [pytest.param(point, marks=pytest.mark.fault(f"F{number:02}")) for numb
 def test_killed_at_a_crash_point_and_started_again_nothing_is_lost_or_twice(
     engine: str, point: CrashPoint, tmp_path: Path
 ) -> None:
-    with trial(engine, int(point[1:]), tmp_path) as (house, producer, figures):
+    with trial(engine, int(point[1:]), tmp_path) as (installation, producer, figures):
         producer.drop_something()
-        join(house, figures, [start(house)])
+        join(installation, figures, [start(installation)])
         for place in ("first", "second", "last"):
             for _ in range(3):
                 producer.drop_facts()
-            last = passes(house, point)
+            last = passes(installation, point)
             hit = {"first": 1, "second": min(2, last), "last": last}[place]
-            join(house, figures, [start(house, Plan(point, hit))], point)
+            join(installation, figures, [start(installation, Plan(point, hit))], point)
             if place != "last":
-                join(house, figures, [start(house)])
+                join(installation, figures, [start(installation)])
     assert figures.kills[point] >= 2
 
 
 @pytest.mark.fault("F10")
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_killed_while_tidying_up_after_a_kill(engine: str, tmp_path: Path) -> None:
-    with trial(engine, 10, tmp_path) as (house, producer, figures):
-        join(house, figures, [start(house)])
+    with trial(engine, 10, tmp_path) as (installation, producer, figures):
+        join(installation, figures, [start(installation)])
         for point in (
             CrashPoint.AFTER_BEGIN,
             CrashPoint.BEFORE_COMMIT,
@@ -88,93 +88,100 @@ def test_killed_while_tidying_up_after_a_kill(engine: str, tmp_path: Path) -> No
             CrashPoint.AROUND_RENAME,
         ):
             producer.drop_facts()
-            join(house, figures, [start(house, Plan(CrashPoint.AFTER_CLAIM, 1))], "first")
-            join(house, figures, [start(house, Plan(point, 1))], "second")
+            join(installation, figures, [start(installation, Plan(CrashPoint.AFTER_CLAIM, 1))], "first")
+            join(installation, figures, [start(installation, Plan(point, 1))], "second")
     assert figures.kills["second"] == 4
 
 
 @pytest.mark.fault("F11", "F32")
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_a_lost_answer_to_a_commit_is_looked_up_in_the_ledger(engine: str, tmp_path: Path) -> None:
-    with trial(engine, 11, tmp_path) as (house, producer, figures):
-        join(house, figures, [start(house)])
-        for hit in (1, 2, 5, passes(house, CrashPoint.AFTER_COMMIT)):
+    with trial(engine, 11, tmp_path) as (installation, producer, figures):
+        join(installation, figures, [start(installation)])
+        for hit in (1, 2, 5, passes(installation, CrashPoint.AFTER_COMMIT)):
             producer.drop_facts()
-            join(house, figures, [start(house, Plan(CrashPoint.AFTER_COMMIT, hit, answer_is_lost=True))], "lost")
+            join(
+                installation,
+                figures,
+                [start(installation, Plan(CrashPoint.AFTER_COMMIT, hit, answer_is_lost=True))],
+                "lost",
+            )
     assert figures.kills["lost"] >= 3
 
 
 @pytest.mark.fault("F39")
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_killed_while_the_tables_are_made_they_are_made_by_the_next_run(engine: str, tmp_path: Path) -> None:
-    with trial(engine, 39, tmp_path) as (house, producer, figures):
+    with trial(engine, 39, tmp_path) as (installation, producer, figures):
         for point in (CrashPoint.AFTER_BEGIN, CrashPoint.BEFORE_COMMIT):
-            join(house, figures, [start(house, Plan(point, 1))], "making")
-        come_to_rest(house, figures)
-        with house.warehouse.transaction() as tx:
+            join(installation, figures, [start(installation, Plan(point, 1))], "making")
+        come_to_rest(installation, figures)
+        with installation.warehouse.transaction() as tx:
             tx.execute("UPDATE schema_object SET fingerprint = 'old' WHERE name = 'v_as_of'")
         producer.drop_facts()
-        join(house, figures, [start(house, Plan(CrashPoint.BEFORE_COMMIT, 1))], "making")
+        join(installation, figures, [start(installation, Plan(CrashPoint.BEFORE_COMMIT, 1))], "making")
     assert figures.kills["making"] == 3
 
 
 @pytest.mark.fault("F40")
 @pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
-def test_when_memory_runs_out_the_run_fails_and_the_next_one_loads(house: House, load: Load) -> None:
+def test_when_memory_runs_out_the_run_fails_and_the_next_one_loads(installation: Installation, load: Load) -> None:
     load(ROSTER)
     rows = "".join(f"S1,2025-{n % 12 + 1:02}-{n % 28 + 1:02},Code{n},{n}\n" for n in range(100_000))
-    house.drop("attendance_2026-01-05.csv", f"{HEADER.strip()},Period\n{rows}".encode())
+    installation.drop("attendance_2026-01-05.csv", f"{HEADER.strip()},Period\n{rows}".encode())
 
     code = (
         "import resource; from student360_tests.trust.kills import load_once;"
         " size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
         " resource.setrlimit(resource.RLIMIT_AS, (size + 40 * 2**20,) * 2); load_once()"
     )
-    starved = subprocess.Popen([sys.executable, "-c", code], env=house.environment, cwd=PROJECT)
+    starved = subprocess.Popen([sys.executable, "-c", code], env=installation.environment, cwd=PROJECT)
     assert starved.wait() != 0
     load()
-    assert_whole(house)
-    assert ledger(house)["attendance_2026-01-05.csv"] == (100_000, 100_000, 0, 0, 0, 0)
+    assert_whole(installation)
+    assert ledger(installation)["attendance_2026-01-05.csv"] == (100_000, 100_000, 0, 0, 0, 0)
 
 
 @pytest.mark.fault("F40")
 @pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=IN_FULL)])
 @ON_SQLITE_ONLY
 def test_a_materialisation_that_is_stopped_by_hand_goes_on_next_time(
-    house: House, load: Load, how: signal.Signals
+    installation: Installation, load: Load, how: signal.Signals
 ) -> None:
     load(ROSTER)
-    house.drop("attendance_2026-01-05.csv", year_of_attendance())
-    process = materialize(house.environment)
+    installation.drop("attendance_2026-01-05.csv", year_of_attendance())
+    process = materialize(installation.environment)
     deadline = time.monotonic() + 60
-    while not any((house.data / "work").iterdir()) and time.monotonic() < deadline and process.poll() is None:
+    while not any((installation.data / "work").iterdir()) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(how)
     process.communicate(timeout=60)
     load()
-    assert_whole(house, facts=336)
+    assert_whole(installation, facts=336)
 
 
 @pytest.mark.fault("F17")
-def test_a_sensor_that_remembers_nothing_asks_again_and_nothing_is_loaded_twice(house: House, load: Load) -> None:
+def test_a_sensor_that_remembers_nothing_asks_again_and_nothing_is_loaded_twice(
+    installation: Installation, load: Load
+) -> None:
     load({**ROSTER, "attendance_2026-01-05.csv": f"{HEADER}S1,2026-01-05,Present\n"})
     for cursor in (None, "of another version"):
         request, _ = tick(cursor)
         assert isinstance(request, RunRequest)
         load()
-    assert_whole(house, facts=1)
-    assert house.warehouse.row_count("file_drop") == 2
+    assert_whole(installation, facts=1)
+    assert installation.warehouse.row_count("file_drop") == 2
 
 
 @pytest.mark.fault("F41")
 @ON_SQLITE_ONLY
-def test_when_spark_cannot_run_everything_else_does(house: House, tmp_path: Path) -> None:
-    (house.data / "landing" / "students_2026-01-01.csv").write_text(STUDENTS)
-    (house.data / "landing" / "attendance_2026-01-05.csv").write_text(f"{HEADER}S1,2026-01-05,Present\n")
+def test_when_spark_cannot_run_everything_else_does(installation: Installation, tmp_path: Path) -> None:
+    (installation.data / "landing" / "students_2026-01-01.csv").write_text(STUDENTS)
+    (installation.data / "landing" / "attendance_2026-01-05.csv").write_text(f"{HEADER}S1,2026-01-05,Present\n")
     without_java = {"JAVA_HOME": str(tmp_path), "PATH": str(tmp_path), "STUDENT360_SETTLE_SECONDS": "0"}
-    process = materialize(house.environment | without_java, "*")
+    process = materialize(installation.environment | without_java, "*")
     told, _ = process.communicate()
     assert process.returncode != 0
     assert b"agg_attendance_trend" in told
-    assert house.warehouse.row_count("fact_attendance") == 1
-    assert house.warehouse.row_count("v_student_risk_monitor") == 2
+    assert installation.warehouse.row_count("fact_attendance") == 1
+    assert installation.warehouse.row_count("v_student_risk_monitor") == 2

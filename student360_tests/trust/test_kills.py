@@ -1,4 +1,4 @@
-"""Killed anywhere, again and again, the house ends as if nothing had happened; a broken rule is noticed."""
+"""Killed anywhere, again and again, the installation ends as if nothing had happened; a broken rule is noticed."""
 
 from pathlib import Path
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from student360.settings import PROJECT
-from student360_tests.canaries import CANARIES, assert_no_canary_outside, assert_private
 from student360_tests.conftest import IN_FULL
-from student360_tests.running import House
-from student360_tests.test_two_writers import MATERIALIZE
+from student360_tests.loading.test_two_writers import MATERIALIZE
+from student360_tests.support.canaries import CANARIES, assert_no_canary_outside, assert_private
+from student360_tests.support.installation import Installation
 from student360_tests.trust.bad_inputs import ATTENDANCE, HOMEWORK, MESSAGES, STUDENTS
 
 NAME, PHONE, BORN = CANARIES
@@ -30,17 +30,17 @@ FILES = {
 }
 
 
-def materialize(house: House, temporary: Path) -> subprocess.Popen[bytes]:
+def materialize(installation: Installation, temporary: Path) -> subprocess.Popen[bytes]:
     """The ingest assets in a process that would let everybody read what it writes, if that were left to the umask."""
-    environment = house.environment | {"STUDENT360_SETTLE_SECONDS": "0", "TMPDIR": str(temporary)}
+    environment = installation.environment | {"STUDENT360_SETTLE_SECONDS": "0", "TMPDIR": str(temporary)}
     program = [str(Path(sys.executable).parent / MATERIALIZE[0]), *MATERIALIZE[1:]]
-    with house.log.open("ab") as log:
+    with installation.log.open("ab") as log:
         return subprocess.Popen(program, env=environment, cwd=PROJECT, stdout=log, stderr=log, umask=0)
 
 
-def refuse_rows(house: House, table: str) -> Callable[[], None]:
+def refuse_rows(installation: Installation, table: str) -> Callable[[], None]:
     """Make the database refuse every row of a table, as one whose constraints do not fit. Returns how to undo it."""
-    if house.engine == "sqlite":
+    if installation.engine == "sqlite":
         make = f"CREATE TRIGGER refuse BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END"
         undo = "DROP TRIGGER refuse"
     else:
@@ -48,7 +48,7 @@ def refuse_rows(house: House, table: str) -> Callable[[], None]:
         undo = f"ALTER TABLE {table} DROP CONSTRAINT refuse"
 
     def run(statement: str) -> None:
-        with house.warehouse.transaction() as tx:
+        with installation.warehouse.transaction() as tx:
             tx.execute(statement)
 
     run(make)
@@ -57,32 +57,35 @@ def refuse_rows(house: House, table: str) -> Callable[[], None]:
 
 @pytest.mark.parametrize("engine", [pytest.param("sqlite", marks=IN_FULL), "postgres"], indirect=True)
 def test_good_bad_and_crashing_files_leave_no_trace_of_a_child_outside_and_nothing_open_to_others(
-    house: House, tmp_path: Path
+    installation: Installation, tmp_path: Path
 ) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir(mode=0o700)
-    house.warehouse.prepare()
-    undo = refuse_rows(house, "fact_homework")
+    installation.warehouse.prepare()
+    undo = refuse_rows(installation, "fact_homework")
     for name, text in FILES.items():
-        house.drop(name, text.encode())
+        installation.drop(name, text.encode())
     dice = random.Random(7)
     for _ in range(3):
-        process = materialize(house, temporary)
+        process = materialize(installation, temporary)
         time.sleep(dice.uniform(3, 7))
         process.send_signal(dice.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
         process.wait(60)
-    assert materialize(house, temporary).wait(120) != 0, "the refused rows make it fail"
+    assert materialize(installation, temporary).wait(120) != 0, "the refused rows make it fail"
     undo()
-    house.drop("students_2026-01-09.csv", FILES["students_2026-01-01.csv"].replace(BORN, "2000-01-01").encode())
-    assert materialize(house, temporary).wait(120) == 0, house.log.read_text()[-3000:]
-    ledger = house.warehouse.frame("SELECT status FROM ingest_file")["status"]
+    installation.drop("students_2026-01-09.csv", FILES["students_2026-01-01.csv"].replace(BORN, "2000-01-01").encode())
+    assert materialize(installation, temporary).wait(120) == 0, installation.log.read_text()[-3000:]
+    ledger = installation.warehouse.frame("SELECT status FROM ingest_file")["status"]
     assert sorted(ledger) == ["loaded"] * 5 + ["quarantined"] * 4
-    assert house.warehouse.frame("SELECT full_name FROM dim_students WHERE student_id = 'S1'")["full_name"][0] == NAME
-    assert_no_canary_outside(house)
+    assert (
+        installation.warehouse.frame("SELECT full_name FROM dim_students WHERE student_id = 'S1'")["full_name"][0]
+        == NAME
+    )
+    assert_no_canary_outside(installation)
     for path in temporary.rglob("*"):
         if path.is_file():
             assert not any(canary.encode() in path.read_bytes() for canary in CANARIES), path
-    assert_private(house.data)
-    assert house.dagster_home.stat().st_mode & 0o077 == 0, (
+    assert_private(installation.data)
+    assert installation.dagster_home.stat().st_mode & 0o077 == 0, (
         "what Dagster writes lies in a folder that is closed to others"
     )

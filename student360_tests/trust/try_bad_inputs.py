@@ -14,9 +14,9 @@ from typing import Any
 from student360.ingest.files import claim, landed_files, make_private
 from student360.ingest.problems import WARNINGS
 from student360.loading.pipeline import load_all
-from student360_tests.running import House
+from student360_tests.support.installation import Installation
 from student360_tests.trust.bad_inputs import CASES, STUDENTS, Case, student
-from student360_tests.trust.houses import quick_settings, throw_away_house
+from student360_tests.trust.installations import quick_settings, throw_away_installation
 
 NOBODY = 65534
 EXPECTED_OF_ANY_FILE = {"missing_optional"}
@@ -34,16 +34,16 @@ class Result:
 
 
 def try_all(engine: str, together: bool, folder: Path | None = None) -> list[Result]:
-    """Load all cases into a new house, one after the other or in one landing. Returns what became of each."""
-    with throw_away_house(engine, folder) as house:
-        house.drop("students_2026-01-01.csv", roster().encode())
-        _load(house)
+    """Load all cases into a new installation, one after the other or in one landing. Returns what became of each."""
+    with throw_away_installation(engine, folder) as installation:
+        installation.drop("students_2026-01-01.csv", roster().encode())
+        _load(installation)
         for case in CASES:
-            case.put(house.data / "landing")
+            case.put(installation.data / "landing")
             if not together:
-                _load(house)
-        _load(house)
-        results = [_result(house, case) for case in CASES]
+                _load(installation)
+        _load(installation)
+        results = [_result(installation, case) for case in CASES]
     return [*results, file_that_may_not_be_read(), file_that_vanishes(folder)]
 
 
@@ -53,15 +53,15 @@ def roster() -> str:
     return STUDENTS + "".join(f"{name},Student {name},2014-01-01,3,\n" for name in known)
 
 
-def _load(house: House) -> None:
-    load_all(house.warehouse, quick_settings(house), "bad-inputs")
+def _load(installation: Installation) -> None:
+    load_all(installation.warehouse, quick_settings(installation), "bad-inputs")
 
 
-def _result(house: House, case: Case) -> Result:
-    files = list(_files_of(house, case))
+def _result(installation: Installation, case: Case) -> Result:
+    files = list(_files_of(installation, case))
     if case.outcome == "left":
         taken = [file for file in files if file["counts"][0]]
-        there = any((house.data / "landing").iterdir())
+        there = any((installation.data / "landing").iterdir())
         problem = "" if there and not taken else "it was touched"
         return Result(case, "left" if not taken else "taken", (0, 0, 0), frozenset(), problem)
     counts = tuple(sum(file["counts"][n] for file in files) for n in range(3))
@@ -69,33 +69,35 @@ def _result(house: House, case: Case) -> Result:
     outcome = files[0]["outcome"] if files else "nowhere"
     told = (outcome, counts, codes)
     problem = "" if told == (case.outcome, case.counts, case.codes) else f"became {told}"
-    if not problem and case.check is not None and not case.check(_asker(house)):
+    if not problem and case.check is not None and not case.check(_asker(installation)):
         problem = "the warehouse does not hold what it should"
     return Result(case, outcome, (counts[0], counts[1], counts[2]), codes, problem)
 
 
-def _asker(house: House) -> Any:
-    return lambda query: [tuple(row.values()) for row in _query(house, query)]
+def _asker(installation: Installation) -> Any:
+    return lambda query: [tuple(row.values()) for row in _query(installation, query)]
 
 
-def _query(house: House, query: str, parameters: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
-    with house.warehouse.reading() as tx:
+def _query(installation: Installation, query: str, parameters: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+    with installation.warehouse.reading() as tx:
         return tx.query(query, parameters)
 
 
-def _files_of(house: House, case: Case) -> Iterator[dict[str, Any]]:
+def _files_of(installation: Installation, case: Case) -> Iterator[dict[str, Any]]:
     """Outcome, counts and codes of every file of a case in the ledger."""
     condition, parameter = (
         ("d.seen_name = ?", case.name) if case.place is None else ("d.seen_name LIKE ?", f"%{case.id[:3]}%")
     )
     files = _query(
-        house,
+        installation,
         "SELECT f.*, f.rows_loaded + f.rows_updated + f.rows_unchanged + f.rows_waiting AS rows_in FROM file_drop AS d"
         f" JOIN ingest_file AS f ON f.file_id = d.file_id WHERE {condition} AND d.outcome = 'first'",
         (parameter,),
     )
     for file in files:
-        rejects = _query(house, "SELECT DISTINCT reason_code FROM row_reject WHERE file_id = ?", (file["file_id"],))
+        rejects = _query(
+            installation, "SELECT DISTINCT reason_code FROM row_reject WHERE file_id = ?", (file["file_id"],)
+        )
         codes = {row["reason_code"] for row in rejects} | ({file["reason_code"]} if file["reason_code"] else set())
         warned = {code for code, text in WARNINGS.items() if text.partition("{")[0][:40] in (file["warnings"] or "")}
         outcome = "taken"

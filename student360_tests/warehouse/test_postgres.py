@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from dagster import DagsterInstance
 
+from student360.cli.sample import District, write_district
 from student360.definitions import build_defs
-from student360.sample import District, write_district
 from student360.settings import load_settings, warehouse_url
 from student360.warehouse import postgres
 from student360.warehouse.errors import WarehouseError, WarehouseUnavailable
@@ -17,8 +17,8 @@ from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.transaction import Transaction
 from student360.warehouse.warehouse import Warehouse
 from student360_tests.conftest import ON_POSTGRES_ONLY, assert_every_row_is_accounted_for
-from student360_tests.postgres import PASSWORD, OwnServer, ask
-from student360_tests.running import House
+from student360_tests.support.installation import Installation
+from student360_tests.support.postgres import PASSWORD, OwnServer, ask
 
 QUOTED = "s3cret%2Fp%40ss%20word"
 
@@ -93,26 +93,26 @@ def test_the_password_is_used_and_shown_nowhere(
 
 
 @ON_POSTGRES_ONLY
-def test_errors_name_the_constraint_and_never_the_row(house: House) -> None:
+def test_errors_name_the_constraint_and_never_the_row(installation: Installation) -> None:
     student = {"student_durable_key": 1, "student_id": "Zyx-Canary", "confirmed_on_key": 0}
     for rows in (pd.DataFrame([student, student]), pd.DataFrame([student | {"student_id": None}])):
-        with pytest.raises(WarehouseError) as caught, house.warehouse.transaction() as tx:
+        with pytest.raises(WarehouseError) as caught, installation.warehouse.transaction() as tx:
             tx.append("student_identity", rows)
         assert "Canary" not in str(caught.value)
         assert "student_identity" in str(caught.value)
-    with pytest.raises(WarehouseError) as cast, house.warehouse.transaction() as tx:
+    with pytest.raises(WarehouseError) as cast, installation.warehouse.transaction() as tx:
         tx.query("SELECT CAST(? AS INTEGER) AS n", ("Zyx-Canary",))
     assert "Canary" not in str(cast.value)
     assert "a value does not fit" in str(cast.value)
 
 
 @ON_POSTGRES_ONLY
-def test_every_table_view_and_column_is_described_in_the_catalog(house: House) -> None:
-    house.warehouse.prepare()
+def test_every_table_view_and_column_is_described_in_the_catalog(installation: Installation) -> None:
+    installation.warehouse.prepare()
     described = ask(
         "SELECT c.relname::text, COALESCE(a.attname::text, ''), d.description FROM pg_description AS d"
         " JOIN pg_class AS c ON c.oid = d.objoid LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid"
-        f" AND a.attnum = d.objsubid AND d.objsubid > 0 WHERE c.relnamespace = '{house.schema}'::regnamespace"
+        f" AND a.attnum = d.objsubid AND d.objsubid > 0 WHERE c.relnamespace = '{installation.schema}'::regnamespace"
     )
     comments = {(table, column): text for table, column, text in described}
     for script in scripts().values():
@@ -122,7 +122,7 @@ def test_every_table_view_and_column_is_described_in_the_catalog(house: House) -
 
 
 @ON_POSTGRES_ONLY
-def test_the_planner_knows_a_table_after_a_big_load(house: House, load: Callable[..., None]) -> None:
+def test_the_planner_knows_a_table_after_a_big_load(installation: Installation, load: Callable[..., None]) -> None:
     rows = "".join(f"S{n % 300},2025-{n % 12 + 1:02}-{n % 28 + 1:02},Present\n" for n in range(20_000))
     roster = "".join(f"S{n},A {n},2014-01-01,3,\n" for n in range(300))
     load(
@@ -131,9 +131,9 @@ def test_the_planner_knows_a_table_after_a_big_load(house: House, load: Callable
             "attendance_2026-01-01.csv": f"Student_ID,Date,Attendance_Status\n{rows}",
         }
     )
-    table = f"'{house.schema}.fact_attendance'::regclass"
+    table = f"'{installation.schema}.fact_attendance'::regclass"
     (known,) = ask(f"SELECT reltuples::bigint FROM pg_class WHERE oid = {table}")[0]
-    assert known == house.warehouse.row_count("fact_attendance") > 1_000
+    assert known == installation.warehouse.row_count("fact_attendance") > 1_000
 
 
 @pytest.mark.fault("F31")
@@ -141,14 +141,14 @@ def test_a_server_that_restarts_in_mid_load_costs_a_retry_and_nothing_else(
     own_server: OwnServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server is killed under a step of the ingest job, in one run after the other, until one gets through."""
-    house = House(tmp_path, own_server.url, "restarted")
-    house.prepare()
-    for name, value in house.environment.items():
+    installation = Installation(tmp_path, own_server.url, "restarted")
+    installation.prepare()
+    for name, value in installation.environment.items():
         if name.startswith("STUDENT360_"):
             monkeypatch.setenv(name, value)
     monkeypatch.setenv("STUDENT360_SETTLE_SECONDS", "0")
-    files = write_district(house.data / "landing", District(students=60, days=20, seed=5))
-    house.warehouse.prepare()
+    files = write_district(installation.data / "landing", District(students=60, days=20, seed=5))
+    installation.warehouse.prepare()
     job = build_defs().resolve_job_def("ingest")
     victim = [""]
 
@@ -175,8 +175,8 @@ def test_a_server_that_restarts_in_mid_load_costs_a_retry_and_nothing_else(
         assert bool(told) == bool(victim[0])
         assert all("connection was lost" in message for message in told)
     assert result.success
-    ledger = house.warehouse.frame("SELECT * FROM ingest_file")
+    ledger = installation.warehouse.frame("SELECT * FROM ingest_file")
     assert len(ledger) == len(files)
     assert_every_row_is_accounted_for(ledger)
-    assert len(list((house.data / "processed").rglob("*.csv"))) == len(files)
-    assert house.warehouse.row_count("v_student_risk_monitor") == 60
+    assert len(list((installation.data / "processed").rglob("*.csv"))) == len(files)
+    assert installation.warehouse.row_count("v_student_risk_monitor") == 60

@@ -12,9 +12,9 @@ from student360.settings import load_settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse
-from student360_tests.conftest import ON_POSTGRES_ONLY, NewHouse
-from student360_tests.postgres import ask
-from student360_tests.running import House
+from student360_tests.conftest import ON_POSTGRES_ONLY, NewInstallation
+from student360_tests.support.installation import Installation
+from student360_tests.support.postgres import ask
 
 REJECT = {"file_id": 1, "line_no": 1, "column_name": "x", "reason_code": "r", "value": "Zyx-Canary", "reason": "r"}
 
@@ -28,34 +28,36 @@ def fill(warehouse: Warehouse, rows: int = 3) -> None:
         tx.append("row_reject", pd.DataFrame([REJECT | {"line_no": n} for n in range(rows)]))
 
 
-def test_a_failed_transaction_leaves_nothing_behind(house: House) -> None:
-    with pytest.raises(RuntimeError), house.warehouse.transaction() as tx:
+def test_a_failed_transaction_leaves_nothing_behind(installation: Installation) -> None:
+    with pytest.raises(RuntimeError), installation.warehouse.transaction() as tx:
         tx.execute("INSERT INTO setting (name, value) VALUES ('a', 'b')")
         raise RuntimeError
-    assert house.warehouse.row_count("setting") == 0
+    assert installation.warehouse.row_count("setting") == 0
 
 
-def test_a_bulk_load_that_fails_half_way_leaves_nothing_behind(house: House) -> None:
-    fill(house.warehouse)
-    with pytest.raises(WarehouseError), house.warehouse.transaction() as tx:
+def test_a_bulk_load_that_fails_half_way_leaves_nothing_behind(installation: Installation) -> None:
+    fill(installation.warehouse)
+    with pytest.raises(WarehouseError), installation.warehouse.transaction() as tx:
         tx.append("row_reject", pd.DataFrame([REJECT | {"line_no": n} for n in (10, 11, 2)]))
-    assert house.warehouse.row_count("row_reject") == 3
+    assert installation.warehouse.row_count("row_reject") == 3
 
 
-def test_a_transaction_inside_another_joins_it_even_through_another_copy_of_the_resource(house: House) -> None:
-    with pytest.raises(RuntimeError), house.warehouse.transaction():
-        with house.warehouse.transaction() as inner:
+def test_a_transaction_inside_another_joins_it_even_through_another_copy_of_the_resource(
+    installation: Installation,
+) -> None:
+    with pytest.raises(RuntimeError), installation.warehouse.transaction():
+        with installation.warehouse.transaction() as inner:
             inner.execute("INSERT INTO setting (name, value) VALUES ('a', 'b')")
         raise RuntimeError
-    assert house.warehouse.row_count("setting") == 0
+    assert installation.warehouse.row_count("setting") == 0
 
 
-def test_two_writers_wait_for_each_other(house: House) -> None:
-    house.warehouse.prepare()
+def test_two_writers_wait_for_each_other(installation: Installation) -> None:
+    installation.warehouse.prepare()
 
     def write(writer: int) -> None:
         for number in range(20):
-            with house.warehouse.transaction() as tx:
+            with installation.warehouse.transaction() as tx:
                 tx.execute("INSERT INTO setting (name, value) VALUES (?, 'x')", (f"{writer}-{number}",))
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
@@ -63,21 +65,21 @@ def test_two_writers_wait_for_each_other(house: House) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert house.warehouse.row_count("setting") == 80
+    assert installation.warehouse.row_count("setting") == 80
 
 
-def test_a_reader_sees_one_state_while_a_writer_works(house: House) -> None:
-    fill(house.warehouse)
-    with house.warehouse.reading() as reader:
+def test_a_reader_sees_one_state_while_a_writer_works(installation: Installation) -> None:
+    fill(installation.warehouse)
+    with installation.warehouse.reading() as reader:
         before = reader.value("SELECT COUNT(*) FROM row_reject")
-        with house.warehouse.transaction() as writer:
+        with installation.warehouse.transaction() as writer:
             writer.execute("DELETE FROM row_reject")
         assert reader.value("SELECT COUNT(*) FROM row_reject") == before == 3
-    assert house.warehouse.row_count("row_reject") == 0
+    assert installation.warehouse.row_count("row_reject") == 0
 
 
-def test_transactions_of_a_run_share_a_connection_and_nothing_else(house: House) -> None:
-    with build_resources({"warehouse": house.warehouse}) as resources:
+def test_transactions_of_a_run_share_a_connection_and_nothing_else(installation: Installation) -> None:
+    with build_resources({"warehouse": installation.warehouse}) as resources:
         warehouse: Warehouse = resources.warehouse
         for _ in range(2):
             with warehouse.transaction() as tx:
@@ -91,11 +93,11 @@ def test_transactions_of_a_run_share_a_connection_and_nothing_else(house: House)
 
 
 @ON_POSTGRES_ONLY
-def test_a_connection_that_the_server_closed_during_a_run_is_opened_again(house: House) -> None:
+def test_a_connection_that_the_server_closed_during_a_run_is_opened_again(installation: Installation) -> None:
     def who(tx: Transaction) -> int:
         return tx.count("SELECT pg_backend_pid()")
 
-    with build_resources({"warehouse": house.warehouse}) as resources:
+    with build_resources({"warehouse": installation.warehouse}) as resources:
         warehouse: Warehouse = resources.warehouse
         with warehouse.transaction() as tx:
             first = who(tx)
@@ -106,9 +108,9 @@ def test_a_connection_that_the_server_closed_during_a_run_is_opened_again(house:
             assert who(tx) != first
 
 
-def test_errors_never_quote_a_row(house: House) -> None:
-    fill(house.warehouse)
-    with pytest.raises(WarehouseError) as caught, house.warehouse.transaction() as tx:
+def test_errors_never_quote_a_row(installation: Installation) -> None:
+    fill(installation.warehouse)
+    with pytest.raises(WarehouseError) as caught, installation.warehouse.transaction() as tx:
         tx.append("row_reject", pd.DataFrame([REJECT]))
         tx.append("row_reject", pd.DataFrame([REJECT]))
     assert "Canary" not in str(caught.value)
@@ -116,10 +118,10 @@ def test_errors_never_quote_a_row(house: House) -> None:
     assert caught.value.__suppress_context__
 
 
-def test_the_database_file_is_private(new_house: NewHouse) -> None:
-    house = new_house("sqlite")
-    fill(house.warehouse)
-    for path in house.data.glob("student360.db*"):
+def test_the_database_file_is_private(new_installation: NewInstallation) -> None:
+    installation = new_installation("sqlite")
+    fill(installation.warehouse)
+    for path in installation.data.glob("student360.db*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
@@ -129,9 +131,11 @@ def test_an_unknown_database_is_named_in_the_error() -> None:
 
 
 @pytest.mark.parametrize("script", scripts().values(), ids=lambda script: script.name)
-def test_every_table_and_view_says_what_it_is_and_describes_each_column(house: House, script: Script) -> None:
+def test_every_table_and_view_says_what_it_is_and_describes_each_column(
+    installation: Installation, script: Script
+) -> None:
     assert len(script.description) > 20
-    with house.warehouse.reading() as tx:
+    with installation.warehouse.reading() as tx:
         actual = list(tx.columns(script.name))
     assert [column.name for column in script.columns] == actual
     assert all(
@@ -143,17 +147,19 @@ def test_every_table_and_view_says_what_it_is_and_describes_each_column(house: H
 
 
 @pytest.mark.fault("F44")
-def test_changed_tables_are_refused_and_changed_views_made_anew(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.warehouse.prepare()
-    with house.warehouse.transaction() as tx:
+def test_changed_tables_are_refused_and_changed_views_made_anew(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.warehouse.prepare()
+    with installation.warehouse.transaction() as tx:
         tx.execute("UPDATE schema_object SET fingerprint = 'old' WHERE name = 'v_as_of'")
     monkeypatch.setattr("student360.warehouse.warehouse._PREPARED", set())
-    house.warehouse.prepare()
-    with house.warehouse.transaction() as tx:
+    installation.warehouse.prepare()
+    with installation.warehouse.transaction() as tx:
         tx.execute("UPDATE schema_object SET fingerprint = 'old' WHERE name = 'fact_homework'")
     monkeypatch.setattr("student360.warehouse.warehouse._PREPARED", set())
     with pytest.raises(WarehouseError, match="fact_homework"):
-        house.warehouse.prepare()
+        installation.warehouse.prepare()
 
 
 def test_settings_are_checked_and_name_the_variable(tmp_path: Path) -> None:

@@ -1,0 +1,176 @@
+"""The command line: `python -m student360 demo | status | risk | verify | reprocess | withdraw | move | docs`.
+
+Belongs here: parsing arguments. Does not belong here: what the commands do.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+
+from student360.settings import load_settings
+from student360.warehouse.errors import WarehouseError
+from student360.warehouse.warehouse import Warehouse
+
+
+def main() -> int:
+    """Run a command; returns the exit code."""
+    os.umask(0o077)
+    chosen = _parser().parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 160, record=bool(getattr(chosen, "svg", None)))
+    try:
+        return COMMANDS[chosen.command](chosen, console)
+    except WarehouseError as problem:
+        console.print(f"[red]{problem}[/red]")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="student360")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="a synthetic district through the whole pipeline")
+    demo.add_argument("--students", type=int, default=1_000)
+    demo.add_argument("--days", type=int, default=60)
+    status = commands.add_parser("status", help="files, what needs a person, risk tiers, reasons and trends")
+    status.add_argument("--svg", type=Path, help="save what is printed as a picture too")
+    risk = commands.add_parser("risk", help="the risk list: today, or as of another day")
+    risk.add_argument("--on", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the day to look from")
+    risk.add_argument("--csv", type=Path, help="save the whole list, with names: private to you, keep it so")
+    commands.add_parser("verify", help="check ledger, archive and warehouse against each other")
+    reprocess = commands.add_parser("reprocess", help="load files again from the archive, in one transaction")
+    reprocess.add_argument("--all", action="store_true", help="all files")
+    reprocess.add_argument("--lost", action="store_true", help="files of the archive that the ledger does not know")
+    reprocess.add_argument("files", nargs="*", metavar="FILE", help="name, start of the hash, or a feed")
+    withdraw = commands.add_parser("withdraw", help="allow the withdrawals of a file that were held back")
+    withdraw.add_argument("file", metavar="FILE", help="name or start of the hash")
+    move = commands.add_parser("move", help="copy a warehouse into the one of STUDENT360_WAREHOUSE_URL, and compare")
+    move.add_argument("source", metavar="FROM", help="sqlite:///<path> or postgresql://<user>@<host>/<database>")
+    docs = commands.add_parser("docs", help="write the data dictionary and the asset graph")
+    docs.add_argument("folder", type=Path)
+    return parser
+
+
+def _warehouse() -> Warehouse:
+    return Warehouse(url=load_settings().warehouse_url)
+
+
+def _demo(chosen: argparse.Namespace, console: Console) -> int:
+    from student360.cli.demo import run_demo
+    from student360.cli.sample import District
+
+    return 0 if run_demo(console, District(students=chosen.students, days=chosen.days)) else 1
+
+
+def _status(chosen: argparse.Namespace, console: Console) -> int:
+    from student360.cli.report import print_report
+
+    print_report(_warehouse(), load_settings(), console)
+    if chosen.svg:
+        drawn = console.export_svg(title="Student 360")
+        chosen.svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
+    return 0
+
+
+def _risk(chosen: argparse.Namespace, console: Console) -> int:
+    from student360.cli.report import homerooms_report, looking_back_report, movers_report, reasons_report, tiers_report
+    from student360.rules.risk import risk_as_of, risk_said_on
+
+    warehouse = _warehouse()
+    if chosen.on:
+        with warehouse.reading() as tx:
+            rows = risk_as_of(tx, chosen.on)
+            console.print(f"[bold]As of {chosen.on}[/bold], from what is known today")
+            console.print(*looking_back_report(chosen.on, rows, risk_said_on(tx, chosen.on)))
+    else:
+        rows = warehouse.frame("SELECT * FROM v_student_risk_monitor ORDER BY risk_score DESC, student_id")
+        reports = (tiers_report, homerooms_report, reasons_report, movers_report)
+        console.print(*filter(None, (report(warehouse) for report in reports)))
+    if chosen.csv:
+        rows.to_csv(chosen.csv, index=False)
+        chosen.csv.chmod(0o600)
+        console.print(f"{len(rows):,} students saved in {chosen.csv}")
+    return 0
+
+
+def _verify(chosen: argparse.Namespace, console: Console) -> int:
+    from student360.cli.report import promises_report
+    from student360.operations.verify import verify
+
+    promises = verify(_warehouse(), load_settings())
+    console.print(promises_report(promises))
+    return 1 if any(promise.broken for promise in promises) else 0
+
+
+def _reprocess(chosen: argparse.Namespace, console: Console) -> int:
+    from student360.cli.report import reprocessed_report
+    from student360.operations.reprocess import OperatorProblem, drop_lost_files_again, reprocess
+
+    if chosen.lost:
+        found = drop_lost_files_again(_warehouse(), load_settings())
+        console.print(f"{found:,} files that the ledger does not know are in landing again: the next run loads them.")
+        return 0
+    if not chosen.files and not chosen.all:
+        console.print("Say which files, or --all, or --lost.")
+        return 2
+    try:
+        again = reprocess(_warehouse(), load_settings(), chosen.files, chosen.all)
+    except OperatorProblem as problem:
+        console.print(f"[red]{problem}[/red]")
+        return 1
+    console.print(reprocessed_report(again))
+    return 0
+
+
+def _withdraw(chosen: argparse.Namespace, console: Console) -> int:
+    from student360.operations.reprocess import OperatorProblem, allow_withdrawals
+
+    try:
+        withdrawn = allow_withdrawals(_warehouse(), load_settings(), chosen.file)
+    except OperatorProblem as problem:
+        console.print(f"[red]{problem}[/red]")
+        return 1
+    console.print(f"{withdrawn:,} rows withdrawn; v_changes lists them.")
+    return 0
+
+
+def _move(chosen: argparse.Namespace, console: Console) -> int:
+    from student360.operations.move import MoveProblem, move
+
+    try:
+        move(chosen.source, _warehouse(), console)
+    except MoveProblem as problem:
+        console.print(f"[red]{problem}[/red]")
+        return 1
+    return 0
+
+
+def _docs(chosen: argparse.Namespace, console: Console) -> int:
+    from student360.cli.asset_graph import asset_graph_svg
+    from student360.cli.data_dictionary import data_dictionary
+    from student360.definitions import defs
+
+    (chosen.folder / "images").mkdir(parents=True, exist_ok=True)
+    (chosen.folder / "data-dictionary.md").write_text(data_dictionary(), encoding="utf-8")
+    (chosen.folder / "images" / "asset-graph.svg").write_text(asset_graph_svg(defs), encoding="utf-8")
+    return 0
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace, Console], int]] = {
+    "demo": _demo,
+    "status": _status,
+    "risk": _risk,
+    "verify": _verify,
+    "reprocess": _reprocess,
+    "withdraw": _withdraw,
+    "move": _move,
+    "docs": _docs,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

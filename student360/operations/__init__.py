@@ -1,0 +1,1 @@
+"""What an operator does by hand: verify, reprocess, withdraw, move."""

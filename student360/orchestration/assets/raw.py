@@ -1,0 +1,42 @@
+"""The raw layer: one asset per feed that takes its files in.
+
+Belongs here: the factory. Does not belong here: how files are taken in (`loading/receive.py`).
+"""
+
+from dagster import AssetExecutionContext, AssetsDefinition, Config, MaterializeResult, asset
+
+from student360.contracts import Contract
+from student360.loading.receive import receive
+from student360.orchestration.assets.common import LANDING_FILES, OWNERS, files_metadata, report_files
+from student360.settings import load_settings
+from student360.warehouse.warehouse import Warehouse
+
+
+class ReceiveConfig(Config):
+    """ready: tickets of the files that the sensor saw complete; without them the asset waits the settle time."""
+
+    ready: list[str] | None = None
+
+
+def raw_asset(contract: Contract) -> AssetsDefinition:
+    """The asset raw_<feed>: claims, fingerprints and enters the feed's files."""
+
+    @asset(
+        name=contract.raw_asset,
+        group_name="raw",
+        description=f"{contract.description} Files as they came, entered in the ledger by content.",
+        deps=[LANDING_FILES],
+        owners=OWNERS,
+        kinds={"csv", "python"},
+        tags={"student360/privacy": "pii", "pii": ""},
+        metadata={"dagster/table_name": "ingest_file"},
+        io_manager_key="claimed_files_io_manager",
+    )
+    def _raw(context: AssetExecutionContext, config: ReceiveConfig, warehouse: Warehouse) -> MaterializeResult:
+        receive(warehouse, load_settings(), contract, context.run.run_id, config.ready)
+        report_files(context, warehouse, contract.feed)
+        with warehouse.reading() as tx:
+            metadata = files_metadata(tx, contract.feed)
+        return MaterializeResult(metadata=metadata)
+
+    return _raw

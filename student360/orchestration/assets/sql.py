@@ -1,0 +1,146 @@
+"""The core and marts layers: an asset per SQL file.
+
+Belongs here: the factories that turn files of sql/core and sql/marts into assets. Does not belong here: what a file
+says, or how a feed is merged (`loading/merge.py`).
+
+A table that a feed loads is a step of its own. The tables of rules are one step, and so are the marts: each is one
+transaction, so that nobody reads a month without the risk that follows from it, and a run writes tens of events less.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    DataVersion,
+    MaterializeResult,
+    asset,
+    multi_asset,
+)
+
+from student360.contracts import Contract
+from student360.loading.merge import merge_feed
+from student360.loading.receive import archive_finished
+from student360.loading.rules import merge_rules
+from student360.orchestration.assets.common import (
+    OWNERS,
+    engine_kind,
+    files_metadata,
+    privacy_tags,
+    report_files,
+    table_metadata,
+)
+from student360.orchestration.checks import load_check_specs, load_checks, rules_check_specs, rules_checks
+from student360.rules.reference import reference_digest
+from student360.settings import Settings, load_settings
+from student360.warehouse.scripts import Script, upstream
+from student360.warehouse.warehouse import Transaction, Warehouse
+
+
+def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
+    """The asset of a table that a feed loads: it merges what is due."""
+
+    @asset(
+        name=script.name,
+        group_name=script.layer,
+        description=script.description,
+        deps=upstream(script),
+        owners=OWNERS,
+        kinds={"sql", engine_kind(), "table"},
+        tags=privacy_tags(script),
+        metadata=table_metadata(script.name),
+        check_specs=load_check_specs(contract),
+    )
+    def _feed(context: AssetExecutionContext, warehouse: Warehouse) -> MaterializeResult:
+        settings = load_settings()
+        told = asdict(merge_feed(warehouse, contract, settings, context.run.run_id))
+        archive_finished(warehouse, settings)
+        report_files(context, warehouse, contract.feed)
+        context.log.info(f"{contract.feed}: {', '.join(f'{name} {number}' for name, number in told.items())}")
+        with warehouse.reading() as tx:
+            metadata = {**told, **files_metadata(tx, contract.feed), **_figures(tx, script)}
+            version = _version_of_feed(tx, contract)
+            checks = load_checks(tx, contract)
+        return MaterializeResult(metadata=metadata, check_results=checks, data_version=version)
+
+    return _feed
+
+
+def group_asset(name: str, scripts: Sequence[Script]) -> AssetsDefinition:
+    """The assets of tables that no feed loads, and of views, as one step in one transaction.
+
+    Each is brought up to date with its rules and with what it is computed from, in the order given. Checks are told
+    last: for each, Dagster looks up its asset's row, and has to write first what it has said of assets.
+    """
+    specs = [
+        AssetSpec(
+            script.name,
+            group_name=script.layer,
+            description=script.description,
+            deps=upstream(script),
+            owners=OWNERS,
+            kinds={"sql", engine_kind(), "view" if script.is_view else "table"},
+            tags=privacy_tags(script),
+            metadata=table_metadata(script.name),
+        )
+        for script in scripts
+    ]
+    check_specs = [spec for script in scripts for spec in rules_check_specs(script)]
+
+    @multi_asset(name=name, specs=specs, check_specs=check_specs, can_subset=True)
+    def _group(context: AssetExecutionContext, warehouse: Warehouse) -> Iterator[MaterializeResult | AssetCheckResult]:
+        settings = load_settings()
+        chosen = [script for script in scripts if AssetKey(script.name) in context.selected_asset_keys]
+        with warehouse.transaction():
+            told = {script.name: merge_rules(warehouse, script, settings) for script in chosen}
+        with warehouse.reading() as tx:
+            tables: list[MaterializeResult] = [
+                MaterializeResult(
+                    asset_key=script.name,
+                    metadata={**told[script.name], **_figures(tx, script)},
+                    data_version=_version_of_rules(tx, script, settings),
+                )
+                for script in chosen
+            ]
+            checks = [check for script in chosen if _is_checked(context, script) for check in rules_checks(tx, script)]
+        yield from tables
+        yield from checks
+
+    return _group
+
+
+def _is_checked(context: AssetExecutionContext, script: Script) -> bool:
+    return any(spec.key in context.selected_asset_check_keys for spec in rules_check_specs(script))
+
+
+def _version_of_feed(tx: Transaction, contract: Contract) -> DataVersion:
+    """What Dagster compares to tell whether something downstream is out of date; cheap, from the ledger."""
+    seen = tx.query(
+        "SELECT COUNT(*) AS files, SUM(rows_loaded) AS loaded, SUM(rows_updated) AS updated FROM ingest_file"
+        " WHERE feed = ? AND status IN ('loaded', 'waiting')",
+        (contract.feed,),
+    )[0]
+    return DataVersion("-".join(str(seen[name] or 0) for name in ("files", "loaded", "updated")))
+
+
+def _version_of_rules(tx: Transaction, script: Script, settings: Settings) -> DataVersion | None:
+    if script.layer != "core":
+        return None
+    return DataVersion(f"{reference_digest(script, settings)[:12]}-{tx.value(script.row_count_query)}")
+
+
+def _figures(tx: Transaction, script: Script) -> dict[str, Any]:
+    if script.name == "student_risk_tier":
+        tiers = tx.query(
+            f"SELECT risk_tier, COUNT(*) AS students FROM {script.name}"
+            " WHERE is_current = 1 AND risk_tier IS NOT NULL GROUP BY risk_tier"
+        )
+        figures = {row["risk_tier"].lower(): row["students"] for row in tiers}
+        return {"dagster/row_count": sum(figures.values()), **figures}
+    rows = tx.value(script.row_count_query)
+    return {} if rows is None else {"dagster/row_count": int(rows)}

@@ -1,0 +1,372 @@
+"""Asset checks: what must hold, and what to do when it does not.
+
+Belongs here: checks of a load (part of the load's own step, cheap) and of whole tables (run nightly, on demand and
+by `dagster asset materialize`). Does not belong here: what stops bad rows (`ingest/`).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from dagster import (
+    AssetCheckKey,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    MetadataValue,
+    TableRecord,
+    asset_check,
+)
+
+from student360.contracts import Contract, contracts
+from student360.ingest.files import left_alone, now
+from student360.ingest.problems import CELL_REASONS
+from student360.loading.rules import refused_rules
+from student360.rules.reference import reference_file
+from student360.settings import load_settings
+from student360.warehouse import ledger
+from student360.warehouse.ledger import partition_name
+from student360.warehouse.scripts import Script, check_query, scripts
+from student360.warehouse.warehouse import Transaction, Warehouse
+
+CODE_TABLES = {
+    "attendance": "dim_attendance_codes",
+    "homework": "dim_homework_statuses",
+    "communication": "dim_message_types",
+}
+LANDING = "landing_files"
+ATTENDANCE = "attendance"
+REJECTS_WARN_SHARE = 0.01
+FIXES = {
+    "rows_conserved": "Do not load anything more; run `python -m student360 status` and report what it prints.",
+    "rejects_share": "Correct the rows in data/quarantine/to_correct and drop that file; v_rejected_rows has them too.",
+    "files_accepted": "Open the file in data/quarantine, correct what the reason says, and drop it again.",
+    "nothing_odd": "The rows are loaded. Ask whoever makes the export about what the warning says.",
+    "withdrawals_allowed": "Look into the file; if it is right, run `python -m student360 withdraw FILE`.",
+    "identities_clear": "Ask the school who the student is; see 'Identity' in docs/operating.md.",
+    "presence_sent": "The newest file has absences alone. If all do, set STUDENT360_ATTENDANCE_SENT=absences_only.",
+    "rules_valid": "Correct the lines in data/reference/{file}; until then the rules accepted before are in force.",
+    "unmapped_codes": "Add the codes to data/reference/{table}.csv and run the ingest job: history is healed.",
+    "rows_match_ledger": "The table was changed by hand, or is damaged. Restore the warehouse from its backup.",
+    "keys_unique": "Rebuild the table; its primary key was dropped or the file is damaged.",
+    "no_orphans": "A dimension lost rows. Restore the warehouse from its backup.",
+    "every_file_known": "`make status` names the files: rename them after their feed, or correct their header.",
+    "nothing_left_alone": "`make status` names what lies in the landing folder and is not taken, and says why.",
+    "fresh": "Ask the school for the export of this feed, or look into the quarantine folder.",
+    "equals_facts": "Materialize the asset again; if it still differs, report it.",
+}
+
+
+def load_check_specs(contract: Contract) -> list[AssetCheckSpec]:
+    """The checks that each load of a feed makes in its own step."""
+    names = [*LOAD_CHECKS]
+    if contract.feed in CODE_TABLES:
+        names.append("unmapped_codes")
+    if contract.feed == ATTENDANCE:
+        names.append("presence_sent")
+    if contract.loads == "dim_students":
+        names.append("identities_clear")
+    return [AssetCheckSpec(name, asset=contract.loads, description=_fix(name, contract)) for name in names]
+
+
+def rules_check_specs(script: Script) -> list[AssetCheckSpec]:
+    """The check that each merge of a reference file makes in its own step."""
+    if not script.has_rules:
+        return []
+    return [AssetCheckSpec("rules_valid", asset=script.name, description=_fix_rules(script))]
+
+
+def rules_checks(tx: Transaction, script: Script) -> list[AssetCheckResult]:
+    """Whether the reference file of a table is in force, or refused and why."""
+    if not script.has_rules:
+        return []
+    mistakes = refused_rules(tx, script)
+    told: dict[str, Any] = {"mistakes": len(mistakes)}
+    if mistakes:
+        told["where"] = _shown([asdict(mistake) for mistake in mistakes[:50]])
+    return [
+        AssetCheckResult(
+            asset_key=script.name,
+            check_name="rules_valid",
+            passed=not mistakes,
+            severity=AssetCheckSeverity.ERROR,
+            metadata=told,
+            description=_fix_rules(script) if mistakes else "",
+        )
+    ]
+
+
+def _fix_rules(script: Script) -> str:
+    return f"How to fix: {FIXES['rules_valid']}".replace("{file}", f"{reference_file(script.name)}.csv")
+
+
+def load_check_keys() -> list[AssetCheckKey]:
+    """The checks that loads and merges of rules make."""
+    loads = [spec.key for contract in contracts().values() for spec in load_check_specs(contract)]
+    return loads + [spec.key for script in scripts().values() for spec in rules_check_specs(script)]
+
+
+def load_checks(tx: Transaction, contract: Contract) -> list[AssetCheckResult]:
+    """Results of the load checks of a feed, from the ledger: their cost does not grow with the facts."""
+    results = [check(tx, contract) for check in LOAD_CHECKS.values()]
+    if contract.feed in CODE_TABLES:
+        results.append(_unmapped_codes(tx, contract))
+    if contract.feed == ATTENDANCE:
+        results.append(_presence_sent(tx, contract))
+    if contract.loads == "dim_students":
+        results.append(_identities_clear(tx, contract))
+    return results
+
+
+def _rows_conserved(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    lost = tx.value(
+        "SELECT COUNT(*) FROM ingest_file WHERE feed = ? AND status IN ('loaded', 'waiting', 'quarantined')"
+        " AND rows_read <> rows_loaded + rows_updated + rows_unchanged + rows_rejected + rows_waiting",
+        (contract.feed,),
+    )
+    waiting = tx.value("SELECT COALESCE(SUM(rows_waiting), 0) FROM ingest_file WHERE feed = ?", (contract.feed,))
+    return _result(
+        "rows_conserved",
+        contract,
+        lost == 0 and waiting == ledger.waiting_in_staging(tx, contract.feed, contract.staging_table),
+        AssetCheckSeverity.ERROR,
+        files_with_lost_rows=lost,
+        rows_waiting=waiting,
+    )
+
+
+def _rejects_share(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    newest = tx.query(
+        "SELECT file_id, rows_read, rows_rejected FROM ingest_file WHERE feed = ? AND status IN ('loaded', 'waiting',"
+        " 'quarantined') ORDER BY file_id DESC LIMIT 1",
+        (contract.feed,),
+    )
+    read, rejected = (newest[0]["rows_read"], newest[0]["rows_rejected"]) if newest else (0, 0)
+    told: dict[str, Any] = {"rows_read": read, "rows_rejected": rejected}
+    if rejected:
+        why = tx.query(
+            "SELECT column_name, reason_code, COUNT(*) AS row_count, MIN(line_no) AS first_line FROM row_reject"
+            " WHERE file_id = ? GROUP BY column_name, reason_code ORDER BY 3 DESC, 1, 2",
+            (newest[0]["file_id"],),
+        )
+        told["reasons"] = _shown([row | {"reason": CELL_REASONS[row["reason_code"]]} for row in why])
+    return _result("rejects_share", contract, rejected <= REJECTS_WARN_SHARE * read, AssetCheckSeverity.WARN, **told)
+
+
+def _files_accepted(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    """The files that were refused as a whole since the last good one of the feed."""
+    refused = tx.query(
+        "SELECT sha256, effective_date_key, reason_code, reason FROM ingest_file WHERE feed = ?"
+        " AND status = 'quarantined' AND file_id > (SELECT COALESCE(MAX(file_id), 0) FROM ingest_file WHERE feed = ?"
+        " AND status IN ('loaded', 'waiting')) ORDER BY file_id DESC LIMIT 50",
+        (contract.feed, contract.feed),
+    )
+    return _about_files("files_accepted", contract, refused, "files_refused")
+
+
+def _nothing_odd(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    newest = tx.query(
+        "SELECT sha256, effective_date_key, warnings FROM ingest_file WHERE feed = ?"
+        " AND status IN ('loaded', 'waiting') ORDER BY file_id DESC LIMIT 1",
+        (contract.feed,),
+    )
+    return _about_files("nothing_odd", contract, [file for file in newest if file["warnings"]], "files_with_warnings")
+
+
+def _withdrawals_allowed(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    held = tx.query(
+        "SELECT sha256, effective_date_key FROM ingest_file WHERE feed = ? AND sweep = 'held' ORDER BY file_id DESC"
+        " LIMIT 50",
+        (contract.feed,),
+    )
+    return _about_files("withdrawals_allowed", contract, held, "files_held_back")
+
+
+def _about_files(name: str, contract: Contract, files: list[dict[str, Any]], count: str) -> AssetCheckResult:
+    """A warning about files, each under the name that gives no one away."""
+    keys = [partition_name(contract.feed, file.pop("effective_date_key"), file.pop("sha256")) for file in files]
+    told: dict[str, Any] = {count: len(files)}
+    if files:
+        told["files"] = _shown([{"file": key} | file for key, file in zip(keys, files, strict=True)])
+    return _result(name, contract, not files, AssetCheckSeverity.WARN, **told)
+
+
+def _shown(rows: list[dict[str, Any]]) -> MetadataValue:
+    return MetadataValue.table([TableRecord(row) for row in rows])
+
+
+def _identities_clear(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    unclear = tx.count("SELECT COUNT(*) FROM identity_warning WHERE settled_by_file_id IS NULL")
+    return _result(
+        "identities_clear", contract, unclear == 0, AssetCheckSeverity.WARN, students_that_may_be_two=unclear
+    )
+
+
+def _presence_sent(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    """Whether anybody was present in the newest rows, where days without a row do not count as attended."""
+    codes = f"FROM {contract.staging_table} AS s JOIN dim_attendance_codes AS c ON c.code = s.attendance_status"
+    absent = tx.value(f"SELECT 1 {codes} WHERE c.absent_share_pct > 0 LIMIT 1")
+    present = tx.value(f"SELECT 1 {codes} WHERE c.absent_share_pct = 0 LIMIT 1")
+    sent = load_settings().attendance_sent
+    passed = bool(present) or not absent or sent == "absences_only"
+    return _result("presence_sent", contract, passed, AssetCheckSeverity.WARN, attendance_sent=sent)
+
+
+def _unmapped_codes(tx: Transaction, contract: Contract) -> AssetCheckResult:
+    table = CODE_TABLES[contract.feed]
+    codes = tx.value(f"SELECT COUNT(*) FROM {table} WHERE category = 'UNMAPPED'")
+    return _result("unmapped_codes", contract, codes == 0, AssetCheckSeverity.WARN, unmapped_codes=codes)
+
+
+LOAD_CHECKS: Mapping[str, Callable[[Transaction, Contract], AssetCheckResult]] = {
+    "rows_conserved": _rows_conserved,
+    "rejects_share": _rejects_share,
+    "files_accepted": _files_accepted,
+    "nothing_odd": _nothing_odd,
+    "withdrawals_allowed": _withdrawals_allowed,
+}
+
+
+def _fix(name: str, contract: Contract | None = None) -> str:
+    table = CODE_TABLES.get(contract.feed, "") if contract else ""
+    return f"How to fix: {FIXES[name]}".replace("{table}", table)
+
+
+def _result(
+    name: str, contract: Contract, passed: bool, severity: AssetCheckSeverity, **metadata: Any
+) -> AssetCheckResult:
+    return AssetCheckResult(
+        asset_key=contract.loads,
+        check_name=name,
+        passed=passed,
+        severity=severity,
+        metadata=metadata,
+        description="" if passed else _fix(name, contract),
+    )
+
+
+@cache
+def table_checks() -> tuple[AssetChecksDefinition, ...]:
+    """All checks that read whole tables."""
+    return tuple(_table_checks())
+
+
+def _table_checks() -> Iterable[AssetChecksDefinition]:
+    """The checks that read whole tables, one set per table and feed."""
+    for script in scripts().values():
+        if script.layer in ("core", "spark") and script.primary_key:
+            yield _keys_unique(script)
+        if script.is_fact:
+            yield _no_orphans(script)
+            yield _rows_match_ledger(script)
+        if script.layer == "spark":
+            yield _equals_facts(script)
+    for contract in contracts().values():
+        yield _fresh(contract)
+    yield _every_file_known()
+    yield _nothing_left_alone()
+
+
+def _keys_unique(script: Script) -> AssetChecksDefinition:
+    key = ", ".join(script.primary_key)
+
+    @asset_check(asset=script.name, name="keys_unique", description=_fix("keys_unique"))
+    def _check(warehouse: Warehouse) -> AssetCheckResult:
+        with warehouse.reading() as tx:
+            repeated = tx.value(
+                f"SELECT COUNT(*) FROM (SELECT 1 FROM {script.name} GROUP BY {key} HAVING COUNT(*) > 1) AS r"
+            )
+        return AssetCheckResult(passed=repeated == 0, metadata={"repeated_keys": repeated})
+
+    return _check
+
+
+def _no_orphans(script: Script) -> AssetChecksDefinition:
+    @asset_check(asset=script.name, name="no_orphans", description=_fix("no_orphans"))
+    def _check(warehouse: Warehouse) -> AssetCheckResult:
+        with warehouse.reading() as tx:
+            orphans = tx.value(
+                f"SELECT COUNT(*) FROM {script.name} AS f LEFT JOIN dim_students AS s"
+                " ON s.student_durable_key = f.student_durable_key"
+                " WHERE s.student_key IS NULL"
+            )
+        return AssetCheckResult(passed=orphans == 0, metadata={"orphans": orphans})
+
+    return _check
+
+
+def _rows_match_ledger(script: Script) -> AssetChecksDefinition:
+    @asset_check(asset=script.name, name="rows_match_ledger", description=_fix("rows_match_ledger"))
+    def _check(warehouse: Warehouse) -> AssetCheckResult:
+        with warehouse.reading() as tx:
+            counted = tx.value(f"SELECT COUNT(*) FROM {script.name}")
+            expected = tx.value(script.row_count_query)
+        return AssetCheckResult(passed=counted == expected, metadata={"rows": counted, "in_the_ledger": expected})
+
+    return _check
+
+
+def _equals_facts(script: Script) -> AssetChecksDefinition:
+    columns = ", ".join(column.name for column in script.columns)
+
+    @asset_check(asset=script.name, name="equals_facts", description=_fix("equals_facts"))
+    def _check(warehouse: Warehouse) -> AssetCheckResult:
+        expected = check_query(script.name)
+        with warehouse.reading() as tx:
+            different = tx.value(
+                f"SELECT COUNT(*) FROM (SELECT * FROM (SELECT {columns} FROM {script.name} EXCEPT {expected}) AS a"
+                f" UNION ALL SELECT * FROM ({expected} EXCEPT SELECT {columns} FROM {script.name}) AS b) AS d"
+            )
+        return AssetCheckResult(passed=different == 0, metadata={"rows_that_differ": different})
+
+    return _check
+
+
+def _fresh(contract: Contract) -> AssetChecksDefinition:
+    @asset_check(asset=contract.raw_asset, name="fresh", description=_fix("fresh"))
+    def _check(warehouse: Warehouse) -> AssetCheckResult:
+        with warehouse.reading() as tx:
+            newest = tx.value(
+                "SELECT MAX(received_at) FROM ingest_file WHERE feed = ? AND status IN ('loaded', 'waiting')",
+                (contract.feed,),
+            )
+        return freshness(newest, contract)
+
+    return _check
+
+
+def _every_file_known() -> AssetChecksDefinition:
+    @asset_check(asset=LANDING, name="every_file_known", description=_fix("every_file_known"))
+    def _check(warehouse: Warehouse) -> AssetCheckResult:
+        with warehouse.reading() as tx:
+            unknown = tx.count("SELECT COUNT(*) FROM ingest_file WHERE feed IS NULL")
+        return AssetCheckResult(
+            passed=unknown == 0, severity=AssetCheckSeverity.WARN, metadata={"files_of_no_feed": unknown}
+        )
+
+    return _check
+
+
+def _nothing_left_alone() -> AssetChecksDefinition:
+    @asset_check(asset=LANDING, name="nothing_left_alone", description=_fix("nothing_left_alone"))
+    def _check() -> AssetCheckResult:
+        left = Counter(each.why for each in left_alone(load_settings().landing))
+        return AssetCheckResult(passed=not left, severity=AssetCheckSeverity.WARN, metadata=dict(left))
+
+    return _check
+
+
+def freshness(newest: str | None, contract: Contract) -> AssetCheckResult:
+    """Whether the newest good file of a feed (ISO time or None) came within the days that its contract allows."""
+    days = (now() - datetime.fromisoformat(newest)).days if newest else None
+    passed = contract.optional if days is None else days <= contract.fresh_within_days
+    return AssetCheckResult(
+        passed=passed,
+        severity=AssetCheckSeverity.WARN,
+        metadata={"newest_file": newest or "none yet", "allowed_days": contract.fresh_within_days},
+        description="" if passed else _fix("fresh"),
+    )

@@ -1,0 +1,158 @@
+"""A run begins as a copy of a warm process; it is alive as long as its own process is; it can be ended from outside."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.events import EngineEventData
+from dagster._core.launcher import WorkerStatus
+from dagster._core.test_utils import create_run_for_test
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import serialize_value
+
+from student360.cli.sample import District, write_district
+from student360.instance import warm_process
+from student360.instance.launcher import OUR_MODULE, WatchedRunLauncher, is_alive, is_ours
+from student360.instance.warm_process import NoWarmProcess, WarmProcess
+from student360_tests.support.installation import Installation, wait_until
+
+JOB = ReconstructableRepository(ModuleCodePointer(OUR_MODULE, "defs")).get_reconstructable_job("ingest")
+
+
+@pytest.fixture
+def warm(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmProcess]:
+    """A warm process of an installation."""
+    for name, value in installation.environment.items():
+        monkeypatch.setenv(name, value)
+    process = WarmProcess()
+    yield process
+    process.end()
+
+
+def a_run(instance: DagsterInstance) -> DagsterRun:
+    return create_run_for_test(
+        instance, job_name="ingest", job_code_origin=JOB.get_python_origin(), status=DagsterRunStatus.STARTING
+    )
+
+
+def begin(warm: WarmProcess, instance: DagsterInstance) -> tuple[DagsterRun, int]:
+    """Begin a run of the ingest job and wait until it said so; returns it and the number of its process."""
+    run = a_run(instance)
+    arguments = ExecuteRunArgs(job_origin=JOB.get_python_origin(), run_id=run.run_id, instance_ref=instance.get_ref())
+    pid = warm.begin(serialize_value(arguments))
+    wait_until(lambda: bool(processes_of(instance, run)), 60, "the run says in which process it is")
+    return run, pid
+
+
+def processes_of(instance: DagsterInstance, run: DagsterRun) -> list[int]:
+    entries = instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
+    told = [entry.get_dagster_event().engine_event_data.metadata.get("pid") for entry in entries]
+    return [int(str(value.value)) for value in told if value is not None]
+
+
+def finished(instance: DagsterInstance, run: DagsterRun) -> DagsterRunStatus:
+    def status() -> DagsterRunStatus:
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        return found.status
+
+    wait_until(
+        lambda: status() in (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED),
+        120,
+        "the end",
+    )
+    return status()
+
+
+def test_runs_begin_as_copies_of_one_process_and_do_their_work(
+    installation: Installation, warm: WarmProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_district(installation.data / "landing", District(students=20, days=5))
+    with installation.instance() as instance:
+        first, pid = begin(warm, instance)
+        assert finished(instance, first) is DagsterRunStatus.SUCCESS
+        assert installation.warehouse.row_count("dim_students") == 20
+        assert processes_of(instance, first)[0] == pid
+        before = warm.pid
+        second, _ = begin(warm, instance)
+        assert warm.pid == before
+        monkeypatch.setattr(warm_process, "newest_change", lambda: 1)
+        third, _ = begin(warm, instance)
+        assert warm.pid != before, "a file of the project changed"
+        psutil.Process(warm.pid).kill()
+        wait_until(lambda: warm.is_gone, 10, "the warm process is gone")
+        fourth, _ = begin(warm, instance)
+        for run in (second, third, fourth):
+            assert finished(instance, run) is DagsterRunStatus.SUCCESS
+
+
+def test_a_run_can_be_ended_while_it_waits_for_another_writer(installation: Installation, warm: WarmProcess) -> None:
+    write_district(installation.data / "landing", District(students=20, days=5))
+    with installation.instance() as instance:
+        launcher = WatchedRunLauncher()
+        launcher.register_instance(instance)
+        with installation.warehouse.transaction():
+            run, pid = begin(warm, instance)
+            wait_until(lambda: psutil.Process(pid).cpu_times().user > 0, 30, "the run is at work")
+            time.sleep(2)
+            assert launcher.terminate(run.run_id)
+            assert finished(instance, run) is DagsterRunStatus.CANCELED
+        assert installation.warehouse.row_count("dim_students") == 0
+        assert not launcher.terminate(run.run_id), "there is nothing left to end"
+
+
+def test_definitions_that_cannot_be_loaded_leave_it_to_dagster_to_say_so(
+    warm: WarmProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDENT360_WAREHOUSE_URL", "oracle://nowhere")
+    with pytest.raises(NoWarmProcess):
+        warm.begin("{}")
+
+
+def test_runs_of_another_code_location_or_python_begin_as_ever() -> None:
+    def origin(module: str, python: str) -> DagsterRun:
+        repository = ReconstructableRepository(ModuleCodePointer(module, "defs"), executable_path=python)
+        with DagsterInstance.ephemeral() as instance:
+            job = repository.get_reconstructable_job("ingest").get_python_origin()
+            return create_run_for_test(instance, job_name="ingest", job_code_origin=job)
+
+    assert is_ours(origin(OUR_MODULE, sys.executable))
+    assert not is_ours(origin("districts.own", sys.executable))
+    assert not is_ours(origin(OUR_MODULE, "/usr/bin/python4"))
+
+
+def health(pid: int | None) -> WorkerStatus:
+    """Of a started run that said that it is in this process."""
+    launcher = WatchedRunLauncher()
+    assert launcher.supports_check_run_worker_health
+    with DagsterInstance.ephemeral() as instance:
+        launcher.register_instance(instance)
+        run = create_run_for_test(instance, status=DagsterRunStatus.STARTED)
+        if pid is not None:
+            instance.report_engine_event("Started process for run", run, EngineEventData.in_process(pid))
+        return launcher.check_run_worker_health(run).status
+
+
+def test_a_run_whose_process_is_there_is_alive_and_one_whose_process_is_gone_is_not() -> None:
+    assert health(os.getpid()) is WorkerStatus.RUNNING
+    gone = subprocess.Popen(["true"])
+    time.sleep(0.2)
+    assert health(gone.pid) is WorkerStatus.FAILED, "ended, and nobody has asked for its exit code yet"
+    gone.wait()
+    assert health(gone.pid) is WorkerStatus.FAILED
+
+
+def test_a_run_that_said_nothing_of_a_process_counts_as_alive() -> None:
+    assert health(None) is WorkerStatus.RUNNING
+
+
+def test_another_process_of_the_same_number_is_not_the_run() -> None:
+    assert is_alive(os.getpid(), time.time())
+    assert not is_alive(os.getpid(), time.time() - 10 * 24 * 3600)

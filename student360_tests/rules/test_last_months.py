@@ -1,0 +1,105 @@
+"""Very many students are judged by the last months of their year, and it is as if all of it had been read."""
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from random import Random
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from student360.cli.sample import District
+from student360.loading import many_students
+from student360.loading.duck import rows_read
+from student360.rules.risk import risk_as_of
+from student360.settings import PROJECT
+from student360.warehouse.transaction import Transaction
+from student360_tests.support.installation import Installation
+
+Load = Callable[..., None]
+STUDENTS = [f"S{number:03}" for number in range(60)]
+DAYS = District(students=1, days=160).school_days()
+KINDS_OF_LIFE = (
+    "every day",
+    "rarely",
+    "came late",
+    "left early",
+    "ill for long",
+    "away for long",
+    "not understood",
+    "came back",
+)
+ABSENCES = ["Absent", "Excused", "half day"]
+
+
+def lives() -> dict[date, list[str]]:
+    """Rows of attendance by day: of students whose last months say all, and of some whose last months do not."""
+    random = Random(360)
+    rows: dict[date, list[str]] = {day: [] for day in DAYS}
+    for number, student in enumerate(STUDENTS):
+        kind = KINDS_OF_LIFE[number % len(KINDS_OF_LIFE)]
+        since, until = sorted(random.sample(range(10, 150), 2))
+        for day_number, day in enumerate(DAYS):
+            within = since <= day_number < until
+            status = random.choice(ABSENCES) if random.random() < 0.15 else "Present"
+            if kind == "rarely" and random.random() < 0.7:
+                continue
+            if (kind == "came late" and day_number < since) or (kind == "left early" and day_number >= until):
+                continue
+            if kind == "came back" and 25 <= day_number < 86:
+                continue
+            if kind == "away for long" and within:
+                continue
+            if kind == "ill for long" and day_number >= since:
+                status = "Absent"
+            if kind == "not understood" and within:
+                status = "dozing"
+            rows[day].append(f"{student},{day},{status}\n")
+    return rows
+
+
+def roster() -> str:
+    rows = "".join(f"{student},Ana Diaz,2012-01-01,Grade 5,\n" for student in STUDENTS)
+    return f"Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\n{rows}"
+
+
+@pytest.mark.parametrize("trend_days", [20, 10])
+def test_students_judged_by_their_last_months_are_judged_as_by_all_of_their_year(
+    installation: Installation, load: Load, trend_days: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "reference"
+    shutil.copytree(PROJECT / "data" / "reference", rules)
+    text = (rules / "risk_rules.csv").read_text()
+    (rules / "risk_rules.csv").write_text(
+        text.replace("attendance_trend,,,watch,ge,10,20,", f"attendance_trend,,,watch,ge,10,{trend_days},")
+    )
+    monkeypatch.setenv("STUDENT360_REFERENCE_DIR", str(rules))
+    read: list[int] = []
+
+    def counted(tx: Transaction, source: str, query: str) -> pa.Table:
+        rows = rows_read(tx, source, query)
+        if source.startswith("student_attendance_month"):
+            read.append(rows.num_rows)
+        return rows
+
+    monkeypatch.setattr(many_students, "rows_read", counted)
+    monkeypatch.setattr(many_students, "MANY_STUDENTS", 1)
+    monkeypatch.setattr(many_students, "STUDENTS_AT_ONCE", 25)
+    rows = lives()
+    load({f"students_{DAYS[0]}.csv": roster()})
+    ends = [15, 62, 111, 147]
+    begun = 0
+    for end in ends:
+        text = "Student_ID,Date,Attendance_Status\n" + "".join(row for day in DAYS[begun:end] for row in rows[day])
+        begun = end
+        read.clear()
+        load({f"attendance_{DAYS[end - 1]}.csv": text})
+        monitor = installation.warehouse.frame("SELECT * FROM v_student_risk_monitor ORDER BY student_id")
+        with installation.warehouse.reading() as tx:
+            again = risk_as_of(tx, DAYS[end - 1]).sort_values("student_id", ignore_index=True)
+        pd.testing.assert_frame_equal(monitor, again, check_dtype=False, obj=f"the monitor after {end} days")
+    months = installation.warehouse.row_count("student_attendance_month")
+    of_all, of_some = sum(read[0::2]), sum(read[1::2])
+    assert of_some > 0 and of_all + of_some < months, "the last months of all, older ones of some"

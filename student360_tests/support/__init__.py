@@ -1,0 +1,1 @@
+"""What tests, benchmarks and the fault harness share: installations, servers, canaries."""
