@@ -1,1 +1,1 @@
-"""Optional replacements for parts of a Dagster instance, named in dagster.yaml. Nothing else in the package imports them."""
+"""Optional replacements for parts of a Dagster instance, named in dagster.yaml. Nothing else imports them."""

@@ -1,1 +1,1 @@
-"""What an analyst edits (data/reference), how it is checked, and what follows from it: the risk list of any day and the back-test."""
+"""What an analyst edits (data/reference), how it is checked, the risk list of any day, and the back-test."""
