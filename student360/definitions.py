@@ -14,11 +14,12 @@ from typing import Any
 from dagster import Definitions, in_process_executor
 
 from student360.contracts import contracts
+from student360.loading.refresh import refresh_marts, refresh_reference_tables
 from student360.orchestration.assets.analysis import backtest_asset
 from student360.orchestration.assets.common import landing_files
 from student360.orchestration.assets.raw import raw_asset
 from student360.orchestration.assets.spark import spark_asset
-from student360.orchestration.assets.sql import feed_asset, group_asset
+from student360.orchestration.assets.sql import feed_asset, group_asset, sql_spec
 from student360.orchestration.assets.staging import staging_asset
 from student360.orchestration.automation import aggregates, backtest, ingest, nightly_quality, quality, spark_automation
 from student360.orchestration.checks import table_checks
@@ -30,6 +31,8 @@ from student360.warehouse.scripts import in_order, scripts
 from student360.warehouse.warehouse import Warehouse
 
 PRIVATE_UMASK = 0o077
+# The one view that is materialized: its last materialization says when the list was last brought up to date.
+RISK_MONITOR = "v_student_risk_monitor"
 
 
 def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
@@ -40,14 +43,17 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
     feeds = contracts().values()
     loaded = {contract.loads for contract in feeds}
     rules = [script for script in in_order("core") if script.name not in loaded]
+    views = [script for script in in_order("marts") if script.is_view and script.name != RISK_MONITOR]
+    tables = [script for script in in_order("marts") if script not in views]
     return Definitions(
         assets=[
             landing_files,
             *(raw_asset(contract) for contract in feeds),
             *(staging_asset(contract) for contract in feeds),
-            group_asset("rules", rules),
+            group_asset("rules", rules, refresh_reference_tables),
             *(feed_asset(scripts()[contract.loads], contract) for contract in feeds),
-            group_asset("marts", in_order("marts")),
+            group_asset("marts", tables, refresh_marts),
+            *(sql_spec(view) for view in views),
             *(spark_asset(script) for script in scripts().values() if script.layer == "spark"),
             backtest_asset(scripts()["risk_backtest"]),
         ],

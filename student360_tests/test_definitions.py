@@ -61,6 +61,17 @@ def test_facts_come_after_the_students_that_they_are_about() -> None:
             assert AssetKey("dim_students") in graph.get(AssetKey(contract.loads)).parent_keys
 
 
+def test_a_view_is_no_step_and_hides_none_from_the_steps_after_it() -> None:
+    """Views are external assets, but for the risk monitor: a step that reads one waits for what the view reads."""
+    graph = defs.resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        for view in graph.get(key).parent_keys - graph.materializable_asset_keys:
+            hidden = graph.get(view).parent_keys & graph.materializable_asset_keys
+            assert hidden <= graph.get(key).parent_keys | {key}, (key, view)
+    views = {s.name for s in scripts().values() if s.is_view and s.layer == "marts"}
+    assert {key.to_user_string() for key in graph.materializable_asset_keys} & views == {"v_student_risk_monitor"}
+
+
 def test_no_asset_falls_back_to_pickles() -> None:
     for definition in defs.assets or []:
         for output in getattr(getattr(definition, "op", None), "output_defs", []):
@@ -138,8 +149,7 @@ def test_the_lock_names_no_host_and_hashes_everything() -> None:
 
 def test_production_differs_from_the_embedded_default_in_its_storage_alone() -> None:
     embedded, production = (yaml.safe_load((PROJECT / name).read_text()) for name in DAGSTER_YAMLS)
-    assert production.pop("storage")["custom"]["config"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
-    assert embedded.pop("event_log_storage")["class"] == "LastingSqliteEventLogStorage"
+    assert production.pop("storage")["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
     assert production == embedded
     assert embedded["telemetry"] == {"enabled": False}
     assert embedded["run_monitoring"]["enabled"]

@@ -3,24 +3,24 @@
 
 -- name: schema
 CREATE TABLE risk_backtest (
-    school_year      {integer} NOT NULL, -- The school year that was looked back on, named by the year it ends in.
-    judged_by        {text} NOT NULL, -- A tier (HIGH; HIGH or MODERATE), or an indicator that is at risk, or to watch at least.
-    outcome          {text} NOT NULL, -- chronically absent, failed a core course, or either.
-    looked_on_key    {integer} NOT NULL, -- The day of the look, yyyymmdd; 0 for whoever was flagged at any look.
-    students         {integer} NOT NULL, -- Students looked at, whose outcome is known.
-    flagged          {integer} NOT NULL, -- Of these, flagged.
-    had_outcome      {integer} NOT NULL, -- Students with the outcome.
-    hits             {integer} NOT NULL, -- Flagged, and the outcome came.
-    precision_pct    {real}, -- Hits of those flagged, percent 0-100; missing when nobody was.
-    recall_pct       {real}, -- Hits of those with the outcome, percent 0-100; missing when nobody had it.
-    median_lead_days {real}, -- Days from the first flag to the last school day, median of the hits.
+    school_year      {{ integer }} NOT NULL, -- The school year that was looked back on, named by the year it ends in.
+    judged_by        {{ text }} NOT NULL, -- A tier (HIGH; HIGH or MODERATE), or an indicator that is at risk, or to watch at least.
+    outcome          {{ text }} NOT NULL, -- chronically absent, failed a core course, or either.
+    looked_on_key    {{ integer }} NOT NULL, -- The day of the look, yyyymmdd; 0 for whoever was flagged at any look.
+    students         {{ integer }} NOT NULL, -- Students looked at, whose outcome is known.
+    flagged          {{ integer }} NOT NULL, -- Of these, flagged.
+    had_outcome      {{ integer }} NOT NULL, -- Students with the outcome.
+    hits             {{ integer }} NOT NULL, -- Flagged, and the outcome came.
+    precision_pct    {{ real }}, -- Hits of those flagged, percent 0-100; missing when nobody was.
+    recall_pct       {{ real }}, -- Hits of those with the outcome, percent 0-100; missing when nobody had it.
+    median_lead_days {{ real }}, -- Days from the first flag to the last school day, median of the hits.
     PRIMARY KEY (school_year, judged_by, outcome, looked_on_key)
-) {keyed};
+) {{ keyed }};
 
 -- name: looks
 SELECT d.date_key, d.full_date
 FROM dim_dates AS d
-WHERE d.school_year = {school_year}
+WHERE d.school_year = {{ school_year }}
   AND EXISTS (SELECT 1 FROM fact_attendance AS f WHERE f.date_key = d.date_key)
 ORDER BY d.date_key;
 
@@ -42,7 +42,7 @@ SELECT
 FROM (
     SELECT student_durable_key, SUM(days_recorded) AS days, SUM(absent_parts) AS absent_parts
     FROM student_attendance_month
-    WHERE school_year = {school_year}
+    WHERE school_year = {{ school_year }}
     GROUP BY student_durable_key
 ) AS a
 FULL JOIN (
@@ -51,6 +51,6 @@ FULL JOIN (
         SUM(CASE WHEN s.score_bp_sum < p.minimum_bp * s.scores THEN 1 ELSE 0 END) AS failed
     FROM student_course AS s
     CROSS JOIN (SELECT MIN(minimum_bp) AS minimum_bp FROM dim_letter_grades WHERE is_passing = 1) AS p
-    WHERE s.school_year = {school_year} AND s.is_core = 1 AND s.scores > 0
+    WHERE s.school_year = {{ school_year }} AND s.is_core = 1 AND s.scores > 0
     GROUP BY s.student_durable_key
 ) AS c ON c.student_durable_key = a.student_durable_key;

@@ -3,13 +3,13 @@
 
 -- name: schema
 CREATE TABLE dim_attendance_codes (
-    attendance_code_key {integer} PRIMARY KEY, -- Surrogate key.
-    code                {text} NOT NULL UNIQUE, -- The code in lower case.
-    category            {text} NOT NULL, -- PRESENT, LATE, LEFT_EARLY, PARTIAL, ABSENT, EXCUSED, SUSPENDED, NO_SCHOOL or UNMAPPED.
-    absent_share_pct    {integer}, -- Share of the day or period missed, percent 0-100; missing for NO_SCHOOL and UNMAPPED.
-    is_excused          {integer}, -- 1 if the absence is excused.
-    description         {text} -- In words.
-) {strict};
+    attendance_code_key {{ integer }} PRIMARY KEY, -- Surrogate key.
+    code                {{ text }} NOT NULL UNIQUE, -- The code in lower case.
+    category            {{ text }} NOT NULL, -- PRESENT, LATE, LEFT_EARLY, PARTIAL, ABSENT, EXCUSED, SUSPENDED, NO_SCHOOL or UNMAPPED.
+    absent_share_pct    {{ integer }}, -- Share of the day or period missed, percent 0-100; missing for NO_SCHOOL and UNMAPPED.
+    is_excused          {{ integer }}, -- 1 if the absence is excused.
+    description         {{ text }} -- In words.
+) {{ strict }};
 
 -- name: merge
 CREATE TEMP TABLE changed_code AS

@@ -3,17 +3,17 @@
 
 -- name: schema
 CREATE TABLE dim_dates (
-    date_key         {integer} PRIMARY KEY, -- The day as yyyymmdd; 0 for unknown.
-    full_date        {date}, -- The day as a date.
-    day_number       {integer}, -- Days since 1970-01-01, for differences.
-    day_of_week      {integer}, -- Monday is 1 (ISO 8601).
-    week_key         {integer}, -- ISO week as yyyyww.
-    month_key        {integer} NOT NULL, -- Month as yyyymm; 0 for unknown.
-    school_year      {integer} NOT NULL, -- School year, named by the year it ends in; 0 for unknown.
-    term             {text}, -- Term, where the calendar names one.
-    is_instructional {integer} NOT NULL, -- 1 on a day with school.
-    is_closed        {integer} NOT NULL -- 1 where the calendar says that there is no school: nothing sent for it counts.
-) {strict};
+    date_key         {{ integer }} PRIMARY KEY, -- The day as yyyymmdd; 0 for unknown.
+    full_date        {{ date }}, -- The day as a date.
+    day_number       {{ integer }}, -- Days since 1970-01-01, for differences.
+    day_of_week      {{ integer }}, -- Monday is 1 (ISO 8601).
+    week_key         {{ integer }}, -- ISO week as yyyyww.
+    month_key        {{ integer }} NOT NULL, -- Month as yyyymm; 0 for unknown.
+    school_year      {{ integer }} NOT NULL, -- School year, named by the year it ends in; 0 for unknown.
+    term             {{ text }}, -- Term, where the calendar names one.
+    is_instructional {{ integer }} NOT NULL, -- 1 on a day with school.
+    is_closed        {{ integer }} NOT NULL -- 1 where the calendar says that there is no school: nothing sent for it counts.
+) {{ strict }};
 CREATE INDEX dim_dates_by_month ON dim_dates (month_key);
 
 -- name: merge

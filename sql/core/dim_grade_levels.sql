@@ -2,11 +2,11 @@
 
 -- name: schema
 CREATE TABLE dim_grade_levels (
-    code        {text} PRIMARY KEY NOT NULL, -- As sent, in lower case.
-    grade_level {text} NOT NULL, -- The grade level.
-    sort_order  {integer} NOT NULL, -- Kindergarten is 0.
-    grade_band  {text} NOT NULL -- Elementary, Middle or High.
-) {keyed};
+    code        {{ text }} PRIMARY KEY NOT NULL, -- As sent, in lower case.
+    grade_level {{ text }} NOT NULL, -- The grade level.
+    sort_order  {{ integer }} NOT NULL, -- Kindergarten is 0.
+    grade_band  {{ text }} NOT NULL -- Elementary, Middle or High.
+) {{ keyed }};
 
 -- name: merge
 INSERT INTO dim_grade_levels (code, grade_level, sort_order, grade_band)

@@ -3,11 +3,11 @@
 
 -- name: schema
 CREATE TABLE dim_homework_statuses (
-    homework_status_key {integer} PRIMARY KEY, -- Surrogate key.
-    code                {text} NOT NULL UNIQUE, -- The status in lower case.
-    category            {text} NOT NULL, -- DONE, MISSING, PENDING, EXEMPT or UNMAPPED.
-    description         {text} -- In words.
-) {strict};
+    homework_status_key {{ integer }} PRIMARY KEY, -- Surrogate key.
+    code                {{ text }} NOT NULL UNIQUE, -- The status in lower case.
+    category            {{ text }} NOT NULL, -- DONE, MISSING, PENDING, EXEMPT or UNMAPPED.
+    description         {{ text }} -- In words.
+) {{ strict }};
 
 -- name: merge
 CREATE TEMP TABLE changed_code AS

@@ -2,10 +2,10 @@
 
 -- name: schema
 CREATE TABLE dim_letter_grades (
-    letter_grade {text} PRIMARY KEY NOT NULL, -- The letter.
-    minimum_bp   {integer} NOT NULL, -- The least score for it, in basis points (10000 = 100 %).
-    is_passing   {integer} NOT NULL -- 1 if a course average here is a pass.
-) {keyed};
+    letter_grade {{ text }} PRIMARY KEY NOT NULL, -- The letter.
+    minimum_bp   {{ integer }} NOT NULL, -- The least score for it, in basis points (10000 = 100 %).
+    is_passing   {{ integer }} NOT NULL -- 1 if a course average here is a pass.
+) {{ keyed }};
 
 -- name: merge
 INSERT INTO dim_letter_grades (letter_grade, minimum_bp, is_passing)

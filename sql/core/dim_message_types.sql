@@ -3,12 +3,12 @@
 
 -- name: schema
 CREATE TABLE dim_message_types (
-    message_type_key {integer} PRIMARY KEY, -- Surrogate key.
-    code             {text} NOT NULL UNIQUE, -- The type in lower case.
-    category         {text} NOT NULL, -- TEACHER_TO_FAMILY, FAMILY_TO_TEACHER, MEETING, AUTOMATIC or UNMAPPED.
-    is_two_way       {integer} NOT NULL, -- 1 if a person wrote to a person.
-    description      {text} -- In words.
-) {strict};
+    message_type_key {{ integer }} PRIMARY KEY, -- Surrogate key.
+    code             {{ text }} NOT NULL UNIQUE, -- The type in lower case.
+    category         {{ text }} NOT NULL, -- TEACHER_TO_FAMILY, FAMILY_TO_TEACHER, MEETING, AUTOMATIC or UNMAPPED.
+    is_two_way       {{ integer }} NOT NULL, -- 1 if a person wrote to a person.
+    description      {{ text }} -- In words.
+) {{ strict }};
 
 -- name: merge
 CREATE TEMP TABLE changed_code AS

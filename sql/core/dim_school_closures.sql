@@ -3,10 +3,10 @@
 
 -- name: schema
 CREATE TABLE dim_school_closures (
-    school_id {text} NOT NULL, -- The school's id in the source system.
-    date_key  {integer} NOT NULL REFERENCES dim_dates (date_key), -- The day.
+    school_id {{ text }} NOT NULL, -- The school's id in the source system.
+    date_key  {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- The day.
     PRIMARY KEY (school_id, date_key)
-) {keyed};
+) {{ keyed }};
 
 -- name: merge
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)

@@ -2,9 +2,9 @@
 
 -- name: schema
 CREATE TABLE dim_schools (
-    school_key {integer} PRIMARY KEY, -- Surrogate key.
-    school_id  {text} NOT NULL UNIQUE -- The school's id in the source system.
-) {strict};
+    school_key {{ integer }} PRIMARY KEY, -- Surrogate key.
+    school_id  {{ text }} NOT NULL UNIQUE -- The school's id in the source system.
+) {{ strict }};
 
 -- name: merge
 INSERT INTO dim_schools (school_key, school_id)

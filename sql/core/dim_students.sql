@@ -5,25 +5,25 @@
 
 -- name: schema
 CREATE TABLE dim_students (
-    student_key         {integer} PRIMARY KEY, -- Surrogate key of the version.
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student, the same in all versions: facts refer to it.
-    student_id          {text} NOT NULL, -- The id in the source system (natural key). [sensitive]
-    full_name           {text} NOT NULL, -- Full name. [pii]
-    date_of_birth       {date}, -- Date of birth. [pii]
-    grade_level         {text}, -- Grade level, as dim_grade_levels names it. [sensitive]
-    grade_sort_order    {integer}, -- For ordering grade levels; Kindergarten is 0.
-    school_key          {integer} NOT NULL REFERENCES dim_schools (school_key), -- School of enrolment.
-    homeroom            {text}, -- Homeroom. [sensitive]
-    emergency_contact   {text}, -- Emergency contact. [pii]
-    email               {text}, -- E-mail address. [pii]
-    enrolled_on         {date}, -- First day of enrolment, where given. [sensitive]
-    left_on             {date}, -- First day no longer enrolled, where given. [sensitive]
-    valid_from          {date} NOT NULL, -- First day of the version.
-    valid_to            {date} NOT NULL, -- First day after the version; 9999-12-31 while it is current.
-    is_current          {integer} NOT NULL, -- 1 for the current version.
-    file_id             {integer} NOT NULL REFERENCES ingest_file (file_id), -- The file it came from.
-    line_no             {integer} NOT NULL -- The line of that file.
-) {strict};
+    student_key         {{ integer }} PRIMARY KEY, -- Surrogate key of the version.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student, the same in all versions: facts refer to it.
+    student_id          {{ text }} NOT NULL, -- The id in the source system (natural key). [sensitive]
+    full_name           {{ text }} NOT NULL, -- Full name. [pii]
+    date_of_birth       {{ date }}, -- Date of birth. [pii]
+    grade_level         {{ text }}, -- Grade level, as dim_grade_levels names it. [sensitive]
+    grade_sort_order    {{ integer }}, -- For ordering grade levels; Kindergarten is 0.
+    school_key          {{ integer }} NOT NULL REFERENCES dim_schools (school_key), -- School of enrolment.
+    homeroom            {{ text }}, -- Homeroom. [sensitive]
+    emergency_contact   {{ text }}, -- Emergency contact. [pii]
+    email               {{ text }}, -- E-mail address. [pii]
+    enrolled_on         {{ date }}, -- First day of enrolment, where given. [sensitive]
+    left_on             {{ date }}, -- First day no longer enrolled, where given. [sensitive]
+    valid_from          {{ date }} NOT NULL, -- First day of the version.
+    valid_to            {{ date }} NOT NULL, -- First day after the version; 9999-12-31 while it is current.
+    is_current          {{ integer }} NOT NULL, -- 1 for the current version.
+    file_id             {{ integer }} NOT NULL REFERENCES ingest_file (file_id), -- The file it came from.
+    line_no             {{ integer }} NOT NULL -- The line of that file.
+) {{ strict }};
 CREATE INDEX dim_students_version ON dim_students (student_durable_key, valid_from);
 CREATE UNIQUE INDEX dim_students_current ON dim_students (student_durable_key) WHERE is_current = 1;
 CREATE INDEX dim_students_by_id ON dim_students (student_id);
@@ -190,7 +190,7 @@ WHERE i.opens_version = 1;
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
 SELECT m.student_durable_key, m.month_key, 'attendance'
 FROM incoming AS i
-{months_of_attendance}
+{{ months_of_attendance }}
 WHERE m.school_year = y.school_year AND m.student_durable_key = i.student_durable_key
   AND (
       i.standing = 'new' OR i.school_key IS DISTINCT FROM i.current_school

@@ -3,11 +3,11 @@
 
 -- name: schema
 CREATE TABLE dim_subjects (
-    subject_key {integer} PRIMARY KEY, -- Surrogate key; 0 is the whole day.
-    code        {text} NOT NULL UNIQUE, -- The subject in lower case.
-    subject     {text} NOT NULL, -- The subject.
-    is_core     {integer} NOT NULL -- 1 if failing it counts as a course failure.
-) {strict};
+    subject_key {{ integer }} PRIMARY KEY, -- Surrogate key; 0 is the whole day.
+    code        {{ text }} NOT NULL UNIQUE, -- The subject in lower case.
+    subject     {{ text }} NOT NULL, -- The subject.
+    is_core     {{ integer }} NOT NULL -- 1 if failing it counts as a course failure.
+) {{ strict }};
 
 -- name: merge
 CREATE TEMP TABLE changed_code AS

@@ -3,17 +3,17 @@
 
 -- name: schema
 CREATE TABLE fact_attendance (
-    date_key            {integer} NOT NULL REFERENCES dim_dates (date_key), -- The school day.
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    subject_key         {integer} NOT NULL REFERENCES dim_subjects (subject_key), -- The subject; 0 for the whole day.
-    period              {text} NOT NULL, -- The period; empty for none.
-    attendance_code_key {integer} NOT NULL REFERENCES dim_attendance_codes (attendance_code_key), -- The code. [sensitive]
-    school_key          {integer} NOT NULL REFERENCES dim_schools (school_key), -- The school that took attendance.
-    file_id             {integer} NOT NULL, -- The file that first said so.
-    line_no             {integer} NOT NULL, -- The line of that file.
-    confirmed_file_id   {integer} NOT NULL, -- The newest file that said so.
+    date_key            {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- The school day.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    subject_key         {{ integer }} NOT NULL REFERENCES dim_subjects (subject_key), -- The subject; 0 for the whole day.
+    period              {{ text }} NOT NULL, -- The period; empty for none.
+    attendance_code_key {{ integer }} NOT NULL REFERENCES dim_attendance_codes (attendance_code_key), -- The code. [sensitive]
+    school_key          {{ integer }} NOT NULL REFERENCES dim_schools (school_key), -- The school that took attendance.
+    file_id             {{ integer }} NOT NULL, -- The file that first said so.
+    line_no             {{ integer }} NOT NULL, -- The line of that file.
+    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that said so.
     PRIMARY KEY (date_key, student_durable_key, subject_key, period)
-) {keyed};
+) {{ keyed }};
 
 -- name: row_count
 SELECT
@@ -29,7 +29,7 @@ JOIN stg_attendance AS s ON s.file_id = due.file_id
 JOIN student_alias AS i ON i.student_id = s.student_id
 LEFT JOIN dim_attendance_codes AS c ON c.code = s.attendance_status
 LEFT JOIN dim_subjects AS b ON b.code = s.subject
-LEFT JOIN dim_schools AS h ON h.school_id = s.school_id
+LEFT JOIN dim_schools AS h ON h.school_id = s.school_id;
 
--- name: said
-(SELECT c.code FROM dim_attendance_codes AS c WHERE c.attendance_code_key = {row}.attendance_code_key)
+-- name: in_words
+(SELECT c.code FROM dim_attendance_codes AS c WHERE c.attendance_code_key = {{ row }}.attendance_code_key);

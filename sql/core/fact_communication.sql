@@ -2,16 +2,16 @@
 
 -- name: schema
 CREATE TABLE fact_communication (
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    date_key            {integer} NOT NULL REFERENCES dim_dates (date_key), -- The day of the message.
-    message_type_key    {integer} NOT NULL REFERENCES dim_message_types (message_type_key), -- Its type.
-    content_hash        {bigint} NOT NULL, -- Fingerprint of the text, so that two messages of a day stay two.
-    message_content     {text}, -- The text. [pii]
-    file_id             {integer} NOT NULL, -- The file that first said so.
-    line_no             {integer} NOT NULL, -- The line of that file.
-    confirmed_file_id   {integer} NOT NULL, -- The newest file that said so.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    date_key            {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- The day of the message.
+    message_type_key    {{ integer }} NOT NULL REFERENCES dim_message_types (message_type_key), -- Its type.
+    content_hash        {{ bigint }} NOT NULL, -- Fingerprint of the text, so that two messages of a day stay two.
+    message_content     {{ text }}, -- The text. [pii]
+    file_id             {{ integer }} NOT NULL, -- The file that first said so.
+    line_no             {{ integer }} NOT NULL, -- The line of that file.
+    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that said so.
     PRIMARY KEY (student_durable_key, date_key, message_type_key, content_hash)
-) {keyed};
+) {{ keyed }};
 
 -- name: row_count
 SELECT
@@ -24,7 +24,7 @@ SELECT
 FROM due
 JOIN stg_communication AS s ON s.file_id = due.file_id
 JOIN student_alias AS i ON i.student_id = s.student_id
-LEFT JOIN dim_message_types AS c ON c.code = s.message_type
+LEFT JOIN dim_message_types AS c ON c.code = s.message_type;
 
--- name: said
-{row}.message_content
+-- name: in_words
+{{ row }}.message_content;

@@ -6,18 +6,18 @@
 
 -- name: schema
 CREATE TABLE fact_homework (
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    due_date_key        {integer} NOT NULL REFERENCES dim_dates (date_key), -- The day it is due.
-    subject_key         {integer} NOT NULL REFERENCES dim_subjects (subject_key), -- The subject.
-    assignment          {text} NOT NULL, -- Name of the assignment.
-    homework_status_key {integer} NOT NULL REFERENCES dim_homework_statuses (homework_status_key), -- The status. [sensitive]
-    grade_feedback      {text}, -- Grade or feedback. [sensitive]
-    guardian_signature  {integer}, -- 1 signed, 0 not signed, missing when not said. [sensitive]
-    file_id             {integer} NOT NULL, -- The file that first said so.
-    line_no             {integer} NOT NULL, -- The line of that file.
-    confirmed_file_id   {integer} NOT NULL, -- The newest file that said so.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    due_date_key        {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- The day it is due.
+    subject_key         {{ integer }} NOT NULL REFERENCES dim_subjects (subject_key), -- The subject.
+    assignment          {{ text }} NOT NULL, -- Name of the assignment.
+    homework_status_key {{ integer }} NOT NULL REFERENCES dim_homework_statuses (homework_status_key), -- The status. [sensitive]
+    grade_feedback      {{ text }}, -- Grade or feedback. [sensitive]
+    guardian_signature  {{ integer }}, -- 1 signed, 0 not signed, missing when not said. [sensitive]
+    file_id             {{ integer }} NOT NULL, -- The file that first said so.
+    line_no             {{ integer }} NOT NULL, -- The line of that file.
+    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that said so.
     PRIMARY KEY (student_durable_key, due_date_key, subject_key, assignment)
-) {keyed};
+) {{ keyed }};
 CREATE INDEX fact_homework_by_due_date ON fact_homework (due_date_key, student_durable_key, homework_status_key);
 
 -- name: row_count
@@ -33,9 +33,9 @@ FROM due
 JOIN stg_homework AS s ON s.file_id = due.file_id
 JOIN student_alias AS i ON i.student_id = s.student_id
 LEFT JOIN dim_subjects AS b ON b.code = s.subject
-LEFT JOIN dim_homework_statuses AS c ON c.code = s.status
+LEFT JOIN dim_homework_statuses AS c ON c.code = s.status;
 
--- name: said
-(SELECT c.code FROM dim_homework_statuses AS c WHERE c.homework_status_key = {row}.homework_status_key)
-|| COALESCE(', feedback ' || {row}.grade_feedback, '')
-|| CASE {row}.guardian_signature WHEN 1 THEN ', signed' WHEN 0 THEN ', not signed' ELSE '' END
+-- name: in_words
+(SELECT c.code FROM dim_homework_statuses AS c WHERE c.homework_status_key = {{ row }}.homework_status_key)
+|| COALESCE(', feedback ' || {{ row }}.grade_feedback, '')
+|| CASE {{ row }}.guardian_signature WHEN 1 THEN ', signed' WHEN 0 THEN ', not signed' ELSE '' END;

@@ -3,25 +3,25 @@
 
 -- name: schema
 CREATE TABLE fact_performance (
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    date_key            {integer} NOT NULL REFERENCES dim_dates (date_key), -- Day of the assessment; 0 when neither row nor file name says it.
-    subject_key         {integer} NOT NULL REFERENCES dim_subjects (subject_key), -- The subject.
-    assessment          {text} NOT NULL, -- Name of the assessment, or its number in the file.
-    term                {text}, -- The term, where given.
-    raw_score           {real}, -- Points as sent. [sensitive]
-    max_score           {real} NOT NULL, -- Points that could be reached.
-    percent_bp          {integer}, -- Score in basis points (10000 = 100 %); missing when flagged. [sensitive]
-    letter_grade        {text}, -- Letter grade; missing when flagged. [sensitive]
-    quality_flag        {text} NOT NULL, -- ok, score_above_max, score_below_zero, score_missing or max_score_invalid.
-    homework_raw        {real}, -- Homework completion as sent, percent. [sensitive]
-    homework_bp         {integer}, -- Homework completion in basis points; missing when flagged. [sensitive]
-    homework_flag       {text} NOT NULL, -- ok, homework_out_of_range or homework_missing.
-    teacher_comment     {text}, -- The teacher's comment. [pii]
-    file_id             {integer} NOT NULL, -- The file that first said so.
-    line_no             {integer} NOT NULL, -- The line of that file.
-    confirmed_file_id   {integer} NOT NULL, -- The newest file that said so.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    date_key            {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- Day of the assessment; 0 when neither row nor file name says it.
+    subject_key         {{ integer }} NOT NULL REFERENCES dim_subjects (subject_key), -- The subject.
+    assessment          {{ text }} NOT NULL, -- Name of the assessment, or its number in the file.
+    term                {{ text }}, -- The term, where given.
+    raw_score           {{ real }}, -- Points as sent. [sensitive]
+    max_score           {{ real }} NOT NULL, -- Points that could be reached.
+    percent_bp          {{ integer }}, -- Score in basis points (10000 = 100 %); missing when flagged. [sensitive]
+    letter_grade        {{ text }}, -- Letter grade; missing when flagged. [sensitive]
+    quality_flag        {{ text }} NOT NULL, -- ok, score_above_max, score_below_zero, score_missing or max_score_invalid.
+    homework_raw        {{ real }}, -- Homework completion as sent, percent. [sensitive]
+    homework_bp         {{ integer }}, -- Homework completion in basis points; missing when flagged. [sensitive]
+    homework_flag       {{ text }} NOT NULL, -- ok, homework_out_of_range or homework_missing.
+    teacher_comment     {{ text }}, -- The teacher's comment. [pii]
+    file_id             {{ integer }} NOT NULL, -- The file that first said so.
+    line_no             {{ integer }} NOT NULL, -- The line of that file.
+    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that said so.
     PRIMARY KEY (student_durable_key, date_key, subject_key, assessment)
-) {keyed};
+) {{ keyed }};
 
 -- name: row_count
 SELECT
@@ -60,9 +60,9 @@ FROM (
     JOIN stg_performance AS s ON s.file_id = f.file_id
     JOIN student_alias AS i ON i.student_id = s.student_id
     LEFT JOIN dim_subjects AS b ON b.code = s.subject
-) AS n
+) AS n;
 
--- name: said
-COALESCE(CAST(CAST({row}.raw_score AS NUMERIC) AS TEXT), 'no score') || ' of ' || CAST(CAST({row}.max_score AS NUMERIC) AS TEXT)
-|| COALESCE(', homework ' || CAST(CAST({row}.homework_raw AS NUMERIC) AS TEXT) || ' %', '')
-|| COALESCE(', comment ' || {row}.teacher_comment, '')
+-- name: in_words
+COALESCE(CAST(CAST({{ row }}.raw_score AS NUMERIC) AS TEXT), 'no score') || ' of ' || CAST(CAST({{ row }}.max_score AS NUMERIC) AS TEXT)
+|| COALESCE(', homework ' || CAST(CAST({{ row }}.homework_raw AS NUMERIC) AS TEXT) || ' %', '')
+|| COALESCE(', comment ' || {{ row }}.teacher_comment, '');

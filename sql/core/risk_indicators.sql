@@ -3,13 +3,13 @@
 
 -- name: schema
 CREATE TABLE risk_indicators (
-    indicator        {text} PRIMARY KEY NOT NULL, -- Name of the indicator.
-    domain           {text} NOT NULL, -- What it is about; at risk twice in one domain is at risk once.
-    feed             {text} NOT NULL, -- The feed it is computed from.
-    scale            {integer} NOT NULL, -- 100 for a percentage, 1 for a count.
-    required         {text} NOT NULL CHECK (required IN ('always', 'if_sent', 'no')), -- Whether nobody is ON_TRACK without it: always, if_sent (when the feed has data) or no.
-    needs_other_risk {integer} NOT NULL -- 1 if it only counts beside another indicator at risk.
-) {keyed};
+    indicator        {{ text }} PRIMARY KEY NOT NULL, -- Name of the indicator.
+    domain           {{ text }} NOT NULL, -- What it is about; at risk twice in one domain is at risk once.
+    feed             {{ text }} NOT NULL, -- The feed it is computed from.
+    scale            {{ integer }} NOT NULL, -- 100 for a percentage, 1 for a count.
+    required         {{ text }} NOT NULL CHECK (required IN ('always', 'if_sent', 'no')), -- Whether nobody is ON_TRACK without it: always, if_sent (when the feed has data) or no.
+    needs_other_risk {{ integer }} NOT NULL -- 1 if it only counts beside another indicator at risk.
+) {{ keyed }};
 
 -- name: merge
 DELETE FROM risk_indicators;

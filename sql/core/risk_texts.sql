@@ -3,12 +3,12 @@
 
 -- name: schema
 CREATE TABLE risk_texts (
-    language  {text} NOT NULL, -- The language, as STUDENT360_LANGUAGE names it.
-    indicator {text} NOT NULL, -- The indicator.
-    label     {text} NOT NULL, -- How people call it.
-    reason    {text} NOT NULL, -- The reason in words; docs/risk.md says which numbers may stand in {braces}.
+    language  {{ text }} NOT NULL, -- The language, as STUDENT360_LANGUAGE names it.
+    indicator {{ text }} NOT NULL, -- The indicator.
+    label     {{ text }} NOT NULL, -- How people call it.
+    reason    {{ text }} NOT NULL, -- The reason in words; docs/risk.md says which numbers may stand in {braces}.
     PRIMARY KEY (language, indicator)
-) {keyed};
+) {{ keyed }};
 
 -- name: merge
 DELETE FROM risk_texts;

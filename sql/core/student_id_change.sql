@@ -3,14 +3,14 @@
 
 -- name: schema
 CREATE TABLE student_id_change (
-    old_student_id      {text} NOT NULL, -- The id before. [sensitive]
-    new_student_id      {text} NOT NULL, -- The id after. [sensitive]
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    changed_on_key      {integer}, -- The day of the change, where given.
-    file_id             {integer} NOT NULL REFERENCES ingest_file (file_id), -- The file that declared it.
-    line_no             {integer} NOT NULL, -- The line of that file.
+    old_student_id      {{ text }} NOT NULL, -- The id before. [sensitive]
+    new_student_id      {{ text }} NOT NULL, -- The id after. [sensitive]
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    changed_on_key      {{ integer }}, -- The day of the change, where given.
+    file_id             {{ integer }} NOT NULL REFERENCES ingest_file (file_id), -- The file that declared it.
+    line_no             {{ integer }} NOT NULL, -- The line of that file.
     PRIMARY KEY (old_student_id, new_student_id)
-) {keyed};
+) {{ keyed }};
 
 -- name: pending
 CREATE TEMP TABLE pending AS
@@ -84,7 +84,7 @@ WHERE dim_students.student_durable_key = r.from_key;
 CREATE TEMP TABLE known_month AS
 SELECT m.student_durable_key, m.month_key, 'attendance' AS feed
 FROM (SELECT from_key AS student_durable_key FROM rekey UNION SELECT to_key FROM rekey) AS r
-{months_of_attendance}
+{{ months_of_attendance }}
 WHERE m.school_year = y.school_year AND m.student_durable_key = r.student_durable_key
 UNION
 SELECT student_durable_key, month_key, 'homework' FROM student_month

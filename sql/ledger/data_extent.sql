@@ -2,10 +2,10 @@
 
 -- name: schema
 CREATE TABLE data_extent (
-    feed           {text} PRIMARY KEY NOT NULL, -- The feed.
-    first_date_key {integer} NOT NULL, -- The first day with facts, yyyymmdd.
-    last_date_key  {integer} NOT NULL -- The last day with facts, yyyymmdd.
-) {keyed};
+    feed           {{ text }} PRIMARY KEY NOT NULL, -- The feed.
+    first_date_key {{ integer }} NOT NULL, -- The first day with facts, yyyymmdd.
+    last_date_key  {{ integer }} NOT NULL -- The last day with facts, yyyymmdd.
+) {{ keyed }};
 
 -- name: after_merge
 INSERT INTO data_extent (feed, first_date_key, last_date_key)

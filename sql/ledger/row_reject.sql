@@ -2,25 +2,25 @@
 
 -- name: schema
 CREATE TABLE row_reject (
-    file_id     {integer} NOT NULL REFERENCES ingest_file (file_id), -- The file.
-    line_no     {integer} NOT NULL, -- The line that the row begins on.
-    column_name {text} NOT NULL, -- The column, or (row) for the whole row.
-    reason_code {text} NOT NULL, -- Why: a code.
-    value       {text}, -- The cell as it came. [pii]
-    reason      {text} NOT NULL, -- Why, and what to do.
-    student_id  {text}, -- The student, where the row says it. [sensitive]
-    correction_of {text}, -- The refused row that this row was sent to correct, as file and line.
-    resent_file_id {integer}, -- The file that brought the row again, corrected or not; missing while it is open.
-    resent_line_no {integer}, -- The line of that file.
+    file_id     {{ integer }} NOT NULL REFERENCES ingest_file (file_id), -- The file.
+    line_no     {{ integer }} NOT NULL, -- The line that the row begins on.
+    column_name {{ text }} NOT NULL, -- The column, or (row) for the whole row.
+    reason_code {{ text }} NOT NULL, -- Why: a code.
+    value       {{ text }}, -- The cell as it came. [pii]
+    reason      {{ text }} NOT NULL, -- Why, and what to do.
+    student_id  {{ text }}, -- The student, where the row says it. [sensitive]
+    correction_of {{ text }}, -- The refused row that this row was sent to correct, as file and line.
+    resent_file_id {{ integer }}, -- The file that brought the row again, corrected or not; missing while it is open.
+    resent_line_no {{ integer }}, -- The line of that file.
     PRIMARY KEY (file_id, line_no, column_name)
-) {keyed};
+) {{ keyed }};
 CREATE INDEX row_reject_by_correction ON row_reject (correction_of);
 
 -- name: note_resent
 CREATE TEMP TABLE resent AS
 SELECT o.file_id AS refused_file_id, c.correction_of, c.file_id, MAX(c.line_no) AS line_no
 FROM (
-    SELECT s.file_id, s.line_no, s.correction_of FROM {staging} AS s JOIN due ON due.file_id = s.file_id
+    SELECT s.file_id, s.line_no, s.correction_of FROM {{ staging }} AS s JOIN due ON due.file_id = s.file_id
     UNION ALL
     SELECT r.file_id, r.line_no, r.correction_of FROM row_reject AS r JOIN due ON due.file_id = r.file_id
 ) AS c

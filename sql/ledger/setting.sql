@@ -2,6 +2,6 @@
 
 -- name: schema
 CREATE TABLE setting (
-    name  {text} PRIMARY KEY NOT NULL, -- Name of the setting.
-    value {text} NOT NULL -- Its value; empty for the default.
-) {keyed};
+    name  {{ text }} PRIMARY KEY NOT NULL, -- Name of the setting.
+    value {{ text }} NOT NULL -- Its value; empty for the default.
+) {{ keyed }};

@@ -2,6 +2,6 @@
 
 -- name: schema
 CREATE TABLE staged_file (
-    file_id      {integer} PRIMARY KEY, -- The file.
-    parquet_name {text} NOT NULL -- Its Parquet file in the folder `staged`.
-) {strict};
+    file_id      {{ integer }} PRIMARY KEY, -- The file.
+    parquet_name {{ text }} NOT NULL -- Its Parquet file in the folder `staged`.
+) {{ strict }};

@@ -2,7 +2,7 @@
 
 -- name: schema
 CREATE TABLE student_alias (
-    student_id          {text} PRIMARY KEY NOT NULL, -- An id in the source system. [sensitive]
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key) -- Whose it is.
-) {keyed};
+    student_id          {{ text }} PRIMARY KEY NOT NULL, -- An id in the source system. [sensitive]
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key) -- Whose it is.
+) {{ keyed }};
 CREATE INDEX student_alias_by_student ON student_alias (student_durable_key);

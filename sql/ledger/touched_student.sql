@@ -2,11 +2,11 @@
 
 -- name: schema
 CREATE TABLE touched_student (
-    student_durable_key {integer} NOT NULL, -- The student.
-    file_id             {integer} NOT NULL, -- The newest file that changed something.
-    line_no             {integer} NOT NULL, -- Its last line that did; 0 when it was the lack of a line.
+    student_durable_key {{ integer }} NOT NULL, -- The student.
+    file_id             {{ integer }} NOT NULL, -- The newest file that changed something.
+    line_no             {{ integer }} NOT NULL, -- Its last line that did; 0 when it was the lack of a line.
     PRIMARY KEY (student_durable_key)
-) {keyed};
+) {{ keyed }};
 
 -- name: after_merge
 INSERT INTO touched_student (student_durable_key, file_id, line_no)

@@ -6,12 +6,12 @@
 
 -- name: schema
 CREATE TABLE touched_student_month (
-    student_durable_key {integer} NOT NULL, -- The student.
-    month_key           {integer} NOT NULL, -- The month, yyyymm; 0 for undated scores.
-    feed                {text} NOT NULL, -- Which feed changed.
-    first_date_key      {integer} NOT NULL DEFAULT 0, -- The first day of the month that changed, yyyymmdd; 0 for all of it.
+    student_durable_key {{ integer }} NOT NULL, -- The student.
+    month_key           {{ integer }} NOT NULL, -- The month, yyyymm; 0 for undated scores.
+    feed                {{ text }} NOT NULL, -- Which feed changed.
+    first_date_key      {{ integer }} NOT NULL DEFAULT 0, -- The first day of the month that changed, yyyymmdd; 0 for all of it.
     PRIMARY KEY (student_durable_key, month_key, feed, first_date_key)
-) {keyed};
+) {{ keyed }};
 
 -- name: after_merge
 INSERT INTO touched_student_month (student_durable_key, month_key, feed, first_date_key)

@@ -15,219 +15,30 @@
 
 -- name: schema
 CREATE TABLE student_attendance_month (
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    school_year         {integer} NOT NULL, -- School year, named by the year it ends in.
-    month_key           {integer} NOT NULL, -- Month as yyyymm.
-    school_key          {integer} NOT NULL REFERENCES dim_schools (school_key), -- The school that took attendance; else that of enrolment on the day.
-    first_date_key      {integer} NOT NULL, -- First day of these, yyyymmdd.
-    last_date_key       {integer} NOT NULL, -- Last day of these, yyyymmdd.
-    days_recorded       {integer} NOT NULL, -- Days with attendance that could be understood.
-    absent_parts        {integer} NOT NULL, -- Days missed, in parts of 2520 a day. [sensitive]
-    excused_parts       {integer} NOT NULL, -- Of these, excused. [sensitive]
-    days_late           {integer} NOT NULL, -- Days with a late arrival. [sensitive]
-    days_unmapped       {integer} NOT NULL, -- Days whose only codes nobody has explained: they lower coverage, not the rate.
-    days_before         {integer} NOT NULL, -- Days recorded before these, in the school year.
-    parts_before        {integer} NOT NULL, -- Of them, missed, in parts of 2520 a day. [sensitive]
-    unmapped_before     {integer} NOT NULL, -- Days before these, in the school year, whose only codes nobody has explained.
-    day_marks           {text} NOT NULL, -- A sign for each day recorded, in order: P present, H missed in part, A missed. [sensitive]
-    absent_so_far       {text} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    school_year         {{ integer }} NOT NULL, -- School year, named by the year it ends in.
+    month_key           {{ integer }} NOT NULL, -- Month as yyyymm.
+    school_key          {{ integer }} NOT NULL REFERENCES dim_schools (school_key), -- The school that took attendance; else that of enrolment on the day.
+    first_date_key      {{ integer }} NOT NULL, -- First day of these, yyyymmdd.
+    last_date_key       {{ integer }} NOT NULL, -- Last day of these, yyyymmdd.
+    days_recorded       {{ integer }} NOT NULL, -- Days with attendance that could be understood.
+    absent_parts        {{ integer }} NOT NULL, -- Days missed, in parts of 2520 a day. [sensitive]
+    excused_parts       {{ integer }} NOT NULL, -- Of these, excused. [sensitive]
+    days_late           {{ integer }} NOT NULL, -- Days with a late arrival. [sensitive]
+    days_unmapped       {{ integer }} NOT NULL, -- Days whose only codes nobody has explained: they lower coverage, not the rate.
+    days_before         {{ integer }} NOT NULL, -- Days recorded before these, in the school year.
+    parts_before        {{ integer }} NOT NULL, -- Of them, missed, in parts of 2520 a day. [sensitive]
+    unmapped_before     {{ integer }} NOT NULL, -- Days before these, in the school year, whose only codes nobody has explained.
+    day_marks           {{ text }} NOT NULL, -- A sign for each day recorded, in order: P present, H missed in part, A missed. [sensitive]
+    absent_so_far       {{ text }} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
     PRIMARY KEY (school_year, student_durable_key, month_key, school_key)
-) {strict};
-CREATE INDEX student_attendance_month_by_month ON student_attendance_month {as_they_lie} (school_year, month_key{and_student});
+) {{ strict }};
+CREATE INDEX student_attendance_month_by_month ON student_attendance_month {{ as_they_lie }} (school_year, month_key{{ and_student }});
 
 -- name: row_count
 SELECT NULL AS not_worth_counting;
 
--- name: merge
-{touch}
-
-{add}
-
-{carry}
-
-{let_go}
-
--- name: touch
-INSERT INTO touched_student_month (student_durable_key, month_key, feed)
-SELECT s.student_durable_key, m.month_key, 'attendance'
-FROM setting AS a
-CROSS JOIN dim_students AS s
-CROSS JOIN (
-    SELECT
-        d.school_year, d.month_key,
-        MAX(CASE WHEN (d.date_key > u.presumed_until) <> (d.date_key > e.last_date_key) THEN 1 ELSE 0 END) AS has_moved
-    FROM (
-        SELECT COALESCE((SELECT CAST(p.value AS INTEGER) FROM setting AS p WHERE p.name = 'presumed_until'), 0) AS presumed_until
-    ) AS u
-    JOIN data_extent AS e ON e.feed = 'attendance'
-    JOIN dim_dates AS l ON l.date_key = e.last_date_key
-    JOIN dim_dates AS d ON d.school_year = l.school_year AND d.date_key >= e.first_date_key
-        AND (d.date_key <= e.last_date_key OR d.date_key <= u.presumed_until)
-    GROUP BY d.school_year, d.month_key
-) AS m
-WHERE a.name = 'attendance_sent' AND a.value = 'absences_only' AND s.is_current = 1
-  AND (m.has_moved = 1 OR NOT EXISTS (
-      SELECT 1 FROM student_attendance_month AS k
-      WHERE k.school_year = m.school_year AND k.student_durable_key = s.student_durable_key AND k.month_key = m.month_key
-  ))
-ON CONFLICT DO NOTHING;
-
-INSERT INTO setting (name, value)
-SELECT 'presumed_until', CAST(e.last_date_key AS TEXT) FROM data_extent AS e WHERE e.feed = 'attendance'
-ON CONFLICT (name) DO UPDATE SET value = excluded.value;
-
-CREATE TEMP TABLE changed AS
-SELECT student_durable_key, month_key, MIN(first_date_key) AS first_date_key
-FROM touched_student_month
-WHERE feed = 'attendance'
-GROUP BY student_durable_key, month_key;
-
-ANALYZE changed;
-
-CREATE TEMP TABLE kept AS
-SELECT m.*
-FROM changed AS c
-CROSS JOIN (SELECT DISTINCT month_key, school_year FROM dim_dates) AS y
-CROSS JOIN student_attendance_month AS m
-WHERE y.month_key = c.month_key AND m.student_durable_key = c.student_durable_key AND m.school_year = y.school_year
-  AND m.month_key = c.month_key
-  AND m.month_key BETWEEN (SELECT MIN(c.month_key) FROM changed AS c) AND (SELECT MAX(c.month_key) FROM changed AS c);
-
-CREATE TEMP TABLE touched AS
-SELECT
-    c.student_durable_key, c.month_key,
-    CASE WHEN c.first_date_key > COALESCE(MAX(k.last_date_key), 0)
-        THEN c.first_date_key ELSE 100 * c.month_key END AS first_date_key,
-    CASE WHEN c.first_date_key > MAX(k.last_date_key) THEN 1 ELSE 0 END AS is_added_to
-FROM changed AS c
-LEFT JOIN kept AS k ON k.student_durable_key = c.student_durable_key AND k.month_key = c.month_key
-GROUP BY c.student_durable_key, c.month_key, c.first_date_key;
-
-ANALYZE touched;
-
-CREATE TEMP TABLE counted_anew AS
-SELECT k.student_durable_key, k.school_year, k.month_key, k.school_key
-FROM touched AS t
-JOIN kept AS k ON k.student_durable_key = t.student_durable_key AND k.month_key = t.month_key
-WHERE t.is_added_to = 0;
-
-DELETE FROM student_attendance_month
-WHERE (school_year, student_durable_key, month_key, school_key) IN (
-    SELECT school_year, student_durable_key, month_key, school_key FROM counted_anew
-);
-
-DELETE FROM kept
-WHERE (school_year, student_durable_key, month_key, school_key) IN (
-    SELECT school_year, student_durable_key, month_key, school_key FROM counted_anew
-);
-
--- name: add
-INSERT INTO student_attendance_month (
-    student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
-    excused_parts, days_late, days_unmapped, days_before, parts_before, unmapped_before, day_marks, absent_so_far
-)
-SELECT * FROM (
-    {rows}
-) AS counted
-WHERE 1 = 1
-ORDER BY school_year, month_key, student_durable_key
-ON CONFLICT (school_year, student_durable_key, month_key, school_key) DO UPDATE SET
-    first_date_key = excluded.first_date_key, last_date_key = excluded.last_date_key,
-    days_recorded = excluded.days_recorded, absent_parts = excluded.absent_parts, excused_parts = excluded.excused_parts,
-    days_late = excluded.days_late, days_unmapped = excluded.days_unmapped, day_marks = excluded.day_marks,
-    absent_so_far = excluded.absent_so_far;
-
--- name: carry
-CREATE TEMP TABLE out_of_step AS
-SELECT m.student_durable_key, m.school_year
-FROM touched AS t
-CROSS JOIN (SELECT DISTINCT month_key, school_year FROM dim_dates) AS y
-CROSS JOIN student_attendance_month AS m
-WHERE y.month_key = t.month_key AND m.student_durable_key = t.student_durable_key AND m.school_year = y.school_year
-  AND m.month_key >= t.month_key
-  AND m.month_key BETWEEN (SELECT MIN(t.month_key) FROM touched AS t) AND 999912
-GROUP BY m.student_durable_key, m.school_year
-HAVING COUNT(*) > 1 OR MAX(m.month_key) > MIN(t.month_key) OR MIN(t.is_added_to) = 0;
-
-ANALYZE out_of_step;
-
-UPDATE student_attendance_month AS a
-SET days_before = c.days_before, parts_before = c.parts_before, unmapped_before = c.unmapped_before
-FROM (
-    SELECT
-        m.student_durable_key, m.school_year, m.month_key, m.school_key,
-        SUM(m.days_recorded) OVER in_order - m.days_recorded AS days_before,
-        SUM(m.absent_parts) OVER in_order - m.absent_parts AS parts_before,
-        SUM(m.days_unmapped) OVER in_order - m.days_unmapped AS unmapped_before
-    FROM out_of_step AS o
-    CROSS JOIN student_attendance_month AS m
-    WHERE m.student_durable_key = o.student_durable_key AND m.school_year = o.school_year
-    WINDOW in_order AS (
-        PARTITION BY m.student_durable_key, m.school_year ORDER BY m.month_key, m.first_date_key, m.school_key
-    )
-) AS c
-WHERE a.student_durable_key = c.student_durable_key AND a.school_year = c.school_year AND a.month_key = c.month_key
-  AND a.school_key = c.school_key
-  AND (a.days_before <> c.days_before OR a.parts_before <> c.parts_before OR a.unmapped_before <> c.unmapped_before);
-
-DROP TABLE out_of_step;
-
--- name: let_go
-DELETE FROM touched_student_month WHERE feed = 'attendance';
-
-DROP TABLE counted_anew;
-
-DROP TABLE changed;
-
-DROP TABLE touched;
-
-DROP TABLE kept;
-
--- name: many
-SELECT COUNT(*) AS months
-FROM touched
-WHERE NOT EXISTS (SELECT 1 FROM setting AS p WHERE p.name = 'attendance_sent' AND p.value = 'absences_only');
-
--- name: anew
-DELETE FROM student_attendance_month
-WHERE (school_year, student_durable_key, month_key, school_key) IN (
-    SELECT school_year, student_durable_key, month_key, school_key FROM kept
-);
-
-UPDATE touched SET first_date_key = 100 * month_key, is_added_to = 0;
-
-CREATE TEMP TABLE counted_in_parts AS SELECT * FROM student_attendance_month WHERE 1 = 0;
-
--- name: add_parts
-INSERT INTO student_attendance_month (
-    student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
-    excused_parts, days_late, days_unmapped, days_before, parts_before, unmapped_before, day_marks, absent_so_far
-)
-SELECT
-    c.student_durable_key, c.school_year, c.month_key, c.school_key, c.first_date_key, c.last_date_key, c.days_recorded,
-    c.absent_parts, c.excused_parts, c.days_late, c.days_unmapped,
-    SUM(c.days_recorded) OVER in_order - c.days_recorded AS days_before,
-    SUM(c.absent_parts) OVER in_order - c.absent_parts AS parts_before,
-    SUM(c.days_unmapped) OVER in_order - c.days_unmapped AS unmapped_before, c.day_marks, c.absent_so_far
-FROM counted_in_parts AS c
-WINDOW in_order AS (
-    PARTITION BY c.student_durable_key, c.school_year ORDER BY c.month_key, c.first_date_key, c.school_key
-)
-ORDER BY c.school_year, c.month_key, c.student_durable_key;
-
-DROP TABLE counted_in_parts;
-
--- name: parts
-SELECT MIN(p.student_durable_key) AS first_student, MAX(p.student_durable_key) AS last_student
-FROM (
-    SELECT t.student_durable_key, NTILE({how_many}) OVER (ORDER BY t.student_durable_key) AS part_no
-    FROM touched AS t
-    WHERE t.month_key = {month}
-) AS p
-GROUP BY p.part_no
-ORDER BY first_student;
-
--- name: rows
+-- name: query
 WITH version AS (
     SELECT
         s.student_durable_key, s.school_key, s.enrolled_on, s.left_on,
@@ -359,4 +170,149 @@ FROM (
 ) AS c
 WINDOW in_order AS (
     PARTITION BY c.student_durable_key, c.school_year ORDER BY c.month_key, c.first_date_key, c.school_key
+);
+
+-- name: merge
+{{ choose_months }};
+
+{{ count }};
+
+{{ carry_forward }};
+
+{{ clean_up }};
+
+-- name: choose_months
+INSERT INTO touched_student_month (student_durable_key, month_key, feed)
+SELECT s.student_durable_key, m.month_key, 'attendance'
+FROM setting AS a
+CROSS JOIN dim_students AS s
+CROSS JOIN (
+    SELECT
+        d.school_year, d.month_key,
+        MAX(CASE WHEN (d.date_key > u.presumed_until) <> (d.date_key > e.last_date_key) THEN 1 ELSE 0 END) AS has_moved
+    FROM (
+        SELECT COALESCE((SELECT CAST(p.value AS INTEGER) FROM setting AS p WHERE p.name = 'presumed_until'), 0) AS presumed_until
+    ) AS u
+    JOIN data_extent AS e ON e.feed = 'attendance'
+    JOIN dim_dates AS l ON l.date_key = e.last_date_key
+    JOIN dim_dates AS d ON d.school_year = l.school_year AND d.date_key >= e.first_date_key
+        AND (d.date_key <= e.last_date_key OR d.date_key <= u.presumed_until)
+    GROUP BY d.school_year, d.month_key
+) AS m
+WHERE a.name = 'attendance_sent' AND a.value = 'absences_only' AND s.is_current = 1
+  AND (m.has_moved = 1 OR NOT EXISTS (
+      SELECT 1 FROM student_attendance_month AS k
+      WHERE k.school_year = m.school_year AND k.student_durable_key = s.student_durable_key AND k.month_key = m.month_key
+  ))
+ON CONFLICT DO NOTHING;
+
+INSERT INTO setting (name, value)
+SELECT 'presumed_until', CAST(e.last_date_key AS TEXT) FROM data_extent AS e WHERE e.feed = 'attendance'
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+CREATE TEMP TABLE changed AS
+SELECT student_durable_key, month_key, MIN(first_date_key) AS first_date_key
+FROM touched_student_month
+WHERE feed = 'attendance'
+GROUP BY student_durable_key, month_key;
+
+ANALYZE changed;
+
+CREATE TEMP TABLE kept AS
+SELECT m.*
+FROM changed AS c
+CROSS JOIN (SELECT DISTINCT month_key, school_year FROM dim_dates) AS y
+CROSS JOIN student_attendance_month AS m
+WHERE y.month_key = c.month_key AND m.student_durable_key = c.student_durable_key AND m.school_year = y.school_year
+  AND m.month_key = c.month_key
+  AND m.month_key BETWEEN (SELECT MIN(c.month_key) FROM changed AS c) AND (SELECT MAX(c.month_key) FROM changed AS c);
+
+CREATE TEMP TABLE touched AS
+SELECT
+    c.student_durable_key, c.month_key,
+    CASE WHEN c.first_date_key > COALESCE(MAX(k.last_date_key), 0)
+        THEN c.first_date_key ELSE 100 * c.month_key END AS first_date_key,
+    CASE WHEN c.first_date_key > MAX(k.last_date_key) THEN 1 ELSE 0 END AS is_added_to
+FROM changed AS c
+LEFT JOIN kept AS k ON k.student_durable_key = c.student_durable_key AND k.month_key = c.month_key
+GROUP BY c.student_durable_key, c.month_key, c.first_date_key;
+
+ANALYZE touched;
+
+CREATE TEMP TABLE recounted AS
+SELECT k.student_durable_key, k.school_year, k.month_key, k.school_key
+FROM touched AS t
+JOIN kept AS k ON k.student_durable_key = t.student_durable_key AND k.month_key = t.month_key
+WHERE t.is_added_to = 0;
+
+DELETE FROM student_attendance_month
+WHERE (school_year, student_durable_key, month_key, school_key) IN (
+    SELECT school_year, student_durable_key, month_key, school_key FROM recounted
+);
+
+DELETE FROM kept
+WHERE (school_year, student_durable_key, month_key, school_key) IN (
+    SELECT school_year, student_durable_key, month_key, school_key FROM recounted
+);
+
+-- name: count
+INSERT INTO student_attendance_month (
+    student_durable_key, school_year, month_key, school_key, first_date_key, last_date_key, days_recorded, absent_parts,
+    excused_parts, days_late, days_unmapped, days_before, parts_before, unmapped_before, day_marks, absent_so_far
 )
+SELECT * FROM (
+    {{ query }}
+) AS counted
+WHERE 1 = 1
+ORDER BY school_year, month_key, student_durable_key
+ON CONFLICT (school_year, student_durable_key, month_key, school_key) DO UPDATE SET
+    first_date_key = excluded.first_date_key, last_date_key = excluded.last_date_key,
+    days_recorded = excluded.days_recorded, absent_parts = excluded.absent_parts, excused_parts = excluded.excused_parts,
+    days_late = excluded.days_late, days_unmapped = excluded.days_unmapped, day_marks = excluded.day_marks,
+    absent_so_far = excluded.absent_so_far;
+
+-- name: carry_forward
+CREATE TEMP TABLE to_carry AS
+SELECT m.student_durable_key, m.school_year
+FROM touched AS t
+CROSS JOIN (SELECT DISTINCT month_key, school_year FROM dim_dates) AS y
+CROSS JOIN student_attendance_month AS m
+WHERE y.month_key = t.month_key AND m.student_durable_key = t.student_durable_key AND m.school_year = y.school_year
+  AND m.month_key >= t.month_key
+  AND m.month_key BETWEEN (SELECT MIN(t.month_key) FROM touched AS t) AND 999912
+GROUP BY m.student_durable_key, m.school_year
+HAVING COUNT(*) > 1 OR MAX(m.month_key) > MIN(t.month_key) OR MIN(t.is_added_to) = 0;
+
+ANALYZE to_carry;
+
+UPDATE student_attendance_month AS a
+SET days_before = c.days_before, parts_before = c.parts_before, unmapped_before = c.unmapped_before
+FROM (
+    SELECT
+        m.student_durable_key, m.school_year, m.month_key, m.school_key,
+        SUM(m.days_recorded) OVER in_order - m.days_recorded AS days_before,
+        SUM(m.absent_parts) OVER in_order - m.absent_parts AS parts_before,
+        SUM(m.days_unmapped) OVER in_order - m.days_unmapped AS unmapped_before
+    FROM to_carry AS o
+    CROSS JOIN student_attendance_month AS m
+    WHERE m.student_durable_key = o.student_durable_key AND m.school_year = o.school_year
+    WINDOW in_order AS (
+        PARTITION BY m.student_durable_key, m.school_year ORDER BY m.month_key, m.first_date_key, m.school_key
+    )
+) AS c
+WHERE a.student_durable_key = c.student_durable_key AND a.school_year = c.school_year AND a.month_key = c.month_key
+  AND a.school_key = c.school_key
+  AND (a.days_before <> c.days_before OR a.parts_before <> c.parts_before OR a.unmapped_before <> c.unmapped_before);
+
+DROP TABLE to_carry;
+
+-- name: clean_up
+DELETE FROM touched_student_month WHERE feed = 'attendance';
+
+DROP TABLE recounted;
+
+DROP TABLE changed;
+
+DROP TABLE touched;
+
+DROP TABLE kept;

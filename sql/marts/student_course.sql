@@ -2,44 +2,24 @@
 
 -- name: schema
 CREATE TABLE student_course (
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    school_year         {integer} NOT NULL, -- School year, named by the year it ends in; 0 for undated scores.
-    subject             {text} NOT NULL, -- The subject.
-    is_core             {integer} NOT NULL, -- 1 if failing it counts as a course failure.
-    scores              {integer} NOT NULL, -- Scores that count.
-    score_bp_sum        {integer} NOT NULL, -- Their sum in basis points (10000 = 100 %). [sensitive]
-    last_scores         {integer} NOT NULL, -- Of these, on the last day with one; 0 when undated.
-    last_score_bp_sum   {integer} NOT NULL, -- The sum of these, in basis points. [sensitive]
-    scores_flagged      {integer} NOT NULL, -- Scores left out because they cannot be true or are missing.
-    homework_values     {integer} NOT NULL, -- Homework completions that count.
-    homework_bp_sum     {integer} NOT NULL, -- Their sum in basis points. [sensitive]
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    school_year         {{ integer }} NOT NULL, -- School year, named by the year it ends in; 0 for undated scores.
+    subject             {{ text }} NOT NULL, -- The subject.
+    is_core             {{ integer }} NOT NULL, -- 1 if failing it counts as a course failure.
+    scores              {{ integer }} NOT NULL, -- Scores that count.
+    score_bp_sum        {{ integer }} NOT NULL, -- Their sum in basis points (10000 = 100 %). [sensitive]
+    last_scores         {{ integer }} NOT NULL, -- Of these, on the last day with one; 0 when undated.
+    last_score_bp_sum   {{ integer }} NOT NULL, -- The sum of these, in basis points. [sensitive]
+    scores_flagged      {{ integer }} NOT NULL, -- Scores left out because they cannot be true or are missing.
+    homework_values     {{ integer }} NOT NULL, -- Homework completions that count.
+    homework_bp_sum     {{ integer }} NOT NULL, -- Their sum in basis points. [sensitive]
     PRIMARY KEY (student_durable_key, school_year, subject)
-) {keyed};
+) {{ keyed }};
 
 -- name: row_count
 SELECT NULL AS not_worth_counting;
 
--- name: merge
-CREATE TEMP TABLE touched AS
-SELECT DISTINCT student_durable_key FROM touched_student_month WHERE feed = 'performance';
-
-DELETE FROM student_course WHERE student_durable_key IN (SELECT student_durable_key FROM touched);
-
-INSERT INTO student_course (
-    student_durable_key, school_year, subject, is_core, scores, score_bp_sum, last_scores, last_score_bp_sum,
-    scores_flagged, homework_values, homework_bp_sum
-)
-{rows};
-
-INSERT INTO touched_student_month (student_durable_key, month_key, feed)
-SELECT student_durable_key, 0, 'year_to_date' FROM touched WHERE 1 = 1
-ON CONFLICT DO NOTHING;
-
-DELETE FROM touched_student_month WHERE feed = 'performance';
-
-DROP TABLE touched;
-
--- name: rows
+-- name: query
 SELECT
     r.student_durable_key, r.school_year, r.subject, MAX(r.is_core) AS is_core, COUNT(r.percent_bp) AS scores,
     COALESCE(SUM(r.percent_bp), 0) AS score_bp_sum,
@@ -61,4 +41,24 @@ FROM (
       AND f.date_key <= (SELECT o.as_of_date_key FROM v_as_of AS o)
       AND s.subject_key = f.subject_key AND d.date_key = f.date_key
 ) AS r
-GROUP BY r.student_durable_key, r.school_year, r.subject
+GROUP BY r.student_durable_key, r.school_year, r.subject;
+
+-- name: merge
+CREATE TEMP TABLE touched AS
+SELECT DISTINCT student_durable_key FROM touched_student_month WHERE feed = 'performance';
+
+DELETE FROM student_course WHERE student_durable_key IN (SELECT student_durable_key FROM touched);
+
+INSERT INTO student_course (
+    student_durable_key, school_year, subject, is_core, scores, score_bp_sum, last_scores, last_score_bp_sum,
+    scores_flagged, homework_values, homework_bp_sum
+)
+{{ query }};
+
+INSERT INTO touched_student_month (student_durable_key, month_key, feed)
+SELECT student_durable_key, 0, 'year_to_date' FROM touched WHERE 1 = 1
+ON CONFLICT DO NOTHING;
+
+DELETE FROM touched_student_month WHERE feed = 'performance';
+
+DROP TABLE touched;

@@ -4,33 +4,33 @@
 
 -- name: schema
 CREATE TABLE student_risk_tier (
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    change_no           {integer} NOT NULL, -- Number of the change, for this student, from 1.
-    is_current          {integer} NOT NULL, -- 1 for the last one.
-    tier_before         {text}, -- The tier before; missing for the first. [sensitive]
-    risk_tier           {text}, -- The tier since; missing when no longer enrolled. [sensitive]
-    risk_score          {integer} NOT NULL, -- The score since. [sensitive]
-    reasons             {text} NOT NULL, -- All reasons in words. [sensitive]
-    attendance_rate     {real}, -- As the risk monitor said then, percent 0-100. [sensitive]
-    days_absent         {real}, -- As the risk monitor said then. [sensitive]
-    courses_failing     {integer}, -- As the risk monitor said then. [sensitive]
-    average_score       {real}, -- As the risk monitor said then, percent 0-100. [sensitive]
-    data_coverage       {real}, -- As the risk monitor said then, percent 0-100.
-    as_of_date_key      {integer} NOT NULL, -- The day that the risk monitor looked from, yyyymmdd.
-    rule_set            {text} NOT NULL, -- The rules that were applied.
-    rules_version       {integer} NOT NULL, -- Their version: the rows are in risk_rule_history.
-    cause               {text} NOT NULL, -- data (a line about the student), rules, or time (days went by).
-    file_id             {integer}, -- The file that changed something about the student; missing unless the cause is data.
-    line_no             {integer}, -- Its last line that did; 0 when it was the lack of a line.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    change_no           {{ integer }} NOT NULL, -- Number of the change, for this student, from 1.
+    is_current          {{ integer }} NOT NULL, -- 1 for the last one.
+    tier_before         {{ text }}, -- The tier before; missing for the first. [sensitive]
+    risk_tier           {{ text }}, -- The tier since; missing when no longer enrolled. [sensitive]
+    risk_score          {{ integer }} NOT NULL, -- The score since. [sensitive]
+    reasons             {{ text }} NOT NULL, -- All reasons in words. [sensitive]
+    attendance_rate     {{ real }}, -- As the risk monitor said then, percent 0-100. [sensitive]
+    days_absent         {{ real }}, -- As the risk monitor said then. [sensitive]
+    courses_failing     {{ integer }}, -- As the risk monitor said then. [sensitive]
+    average_score       {{ real }}, -- As the risk monitor said then, percent 0-100. [sensitive]
+    data_coverage       {{ real }}, -- As the risk monitor said then, percent 0-100.
+    as_of_date_key      {{ integer }} NOT NULL, -- The day that the risk monitor looked from, yyyymmdd.
+    rule_set            {{ text }} NOT NULL, -- The rules that were applied.
+    rules_version       {{ integer }} NOT NULL, -- Their version: the rows are in risk_rule_history.
+    cause               {{ text }} NOT NULL, -- data (a line about the student), rules, or time (days went by).
+    file_id             {{ integer }}, -- The file that changed something about the student; missing unless the cause is data.
+    line_no             {{ integer }}, -- Its last line that did; 0 when it was the lack of a line.
     PRIMARY KEY (student_durable_key, change_no)
-) {keyed};
+) {{ keyed }};
 CREATE UNIQUE INDEX student_risk_tier_current ON student_risk_tier (student_durable_key) WHERE is_current = 1;
 
 -- name: row_count
 SELECT COUNT(*) FROM student_risk_tier WHERE is_current = 1;
 
 -- name: due
-SELECT CASE WHEN o.is_judged = 0 OR EXISTS (SELECT 1 FROM touched_student) THEN 1 ELSE 0 END AS is_due FROM v_as_of AS o
+SELECT CASE WHEN o.is_judged = 0 OR EXISTS (SELECT 1 FROM touched_student) THEN 1 ELSE 0 END AS is_due FROM v_as_of AS o;
 
 -- name: merge
 CREATE TEMP TABLE moved AS

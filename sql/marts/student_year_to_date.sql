@@ -5,52 +5,22 @@
 
 -- name: schema
 CREATE TABLE student_year_to_date (
-    student_durable_key {integer} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    core_courses        {integer}, -- Core courses with a score that counts; missing, as all about scores, when none was sent.
-    core_courses_sent   {integer}, -- Core courses with any score.
-    courses_failing     {integer}, -- Core courses with an average below the pass mark. [sensitive]
-    scores              {integer}, -- Scores that count.
-    score_bp_sum        {integer}, -- Their sum in basis points (10000 = 100 %). [sensitive]
-    scores_flagged      {integer}, -- Scores left out because they cannot be true or are missing.
-    falling_courses     {integer}, -- Courses whose newest score can be compared with earlier ones.
-    fall_bp             {integer}, -- How far it lies below their average, added up over these, in basis points. [sensitive]
-    homework_values     {integer}, -- Homework completions that count.
-    homework_bp_sum     {integer}, -- Their sum in basis points. [sensitive]
-    last_contact_key    {integer}, -- Last day with a message between people, yyyymmdd; missing when there was none. [sensitive]
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    core_courses        {{ integer }}, -- Core courses with a score that counts; missing, as all about scores, when none was sent.
+    core_courses_sent   {{ integer }}, -- Core courses with any score.
+    courses_failing     {{ integer }}, -- Core courses with an average below the pass mark. [sensitive]
+    scores              {{ integer }}, -- Scores that count.
+    score_bp_sum        {{ integer }}, -- Their sum in basis points (10000 = 100 %). [sensitive]
+    scores_flagged      {{ integer }}, -- Scores left out because they cannot be true or are missing.
+    falling_courses     {{ integer }}, -- Courses whose newest score can be compared with earlier ones.
+    fall_bp             {{ integer }}, -- How far it lies below their average, added up over these, in basis points. [sensitive]
+    homework_values     {{ integer }}, -- Homework completions that count.
+    homework_bp_sum     {{ integer }}, -- Their sum in basis points. [sensitive]
+    last_contact_key    {{ integer }}, -- Last day with a message between people, yyyymmdd; missing when there was none. [sensitive]
     PRIMARY KEY (student_durable_key)
-) {keyed};
+) {{ keyed }};
 
--- name: merge
-CREATE TEMP TABLE touched AS
-SELECT student_durable_key FROM touched_student_month WHERE feed = 'year_to_date'
-UNION
-SELECT i.student_durable_key FROM student_identity AS i
-WHERE NOT EXISTS (SELECT 1 FROM setting AS s WHERE s.name = 'year_to_date_of' AND s.value = ({year_and_pass_mark}));
-
-DELETE FROM student_year_to_date WHERE student_durable_key IN (SELECT student_durable_key FROM touched);
-
-INSERT INTO student_year_to_date (
-    student_durable_key, core_courses, core_courses_sent, courses_failing, scores, score_bp_sum, scores_flagged,
-    falling_courses, fall_bp, homework_values, homework_bp_sum, last_contact_key
-)
-{rows};
-
-INSERT INTO setting (name, value)
-SELECT 'year_to_date_of', n.value FROM ({year_and_pass_mark}) AS n WHERE 1 = 1
-ON CONFLICT (name) DO UPDATE SET value = excluded.value;
-
-DELETE FROM touched_student_month WHERE feed = 'year_to_date';
-
-DROP TABLE touched;
-
--- name: year_and_pass_mark
-SELECT
-    CAST(o.school_year AS TEXT) || ' ' || COALESCE((
-        SELECT CAST(MIN(g.minimum_bp) AS TEXT) FROM dim_letter_grades AS g WHERE g.is_passing = 1
-    ), '') AS value
-FROM v_as_of AS o
-
--- name: rows
+-- name: query
 WITH student AS (SELECT DISTINCT student_durable_key FROM touched),
 course AS (
     SELECT
@@ -94,4 +64,34 @@ LEFT JOIN (
     GROUP BY c.student_durable_key
 ) AS s ON s.student_durable_key = t.student_durable_key
 LEFT JOIN contact AS c ON c.student_durable_key = t.student_durable_key
-WHERE s.student_durable_key IS NOT NULL OR c.student_durable_key IS NOT NULL
+WHERE s.student_durable_key IS NOT NULL OR c.student_durable_key IS NOT NULL;
+
+-- name: merge
+CREATE TEMP TABLE touched AS
+SELECT student_durable_key FROM touched_student_month WHERE feed = 'year_to_date'
+UNION
+SELECT i.student_durable_key FROM student_identity AS i
+WHERE NOT EXISTS (SELECT 1 FROM setting AS s WHERE s.name = 'year_to_date_of' AND s.value = ({{ year_and_pass_mark }}));
+
+DELETE FROM student_year_to_date WHERE student_durable_key IN (SELECT student_durable_key FROM touched);
+
+INSERT INTO student_year_to_date (
+    student_durable_key, core_courses, core_courses_sent, courses_failing, scores, score_bp_sum, scores_flagged,
+    falling_courses, fall_bp, homework_values, homework_bp_sum, last_contact_key
+)
+{{ query }};
+
+INSERT INTO setting (name, value)
+SELECT 'year_to_date_of', n.value FROM ({{ year_and_pass_mark }}) AS n WHERE 1 = 1
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+DELETE FROM touched_student_month WHERE feed = 'year_to_date';
+
+DROP TABLE touched;
+
+-- name: year_and_pass_mark
+SELECT
+    CAST(o.school_year AS TEXT) || ' ' || COALESCE((
+        SELECT CAST(MIN(g.minimum_bp) AS TEXT) FROM dim_letter_grades AS g WHERE g.is_passing = 1
+    ), '') AS value
+FROM v_as_of AS o;

@@ -23,7 +23,7 @@ FROM fact_attendance AS f
 JOIN dim_dates AS d ON d.date_key = f.date_key
 JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key
 JOIN dim_subjects AS b ON b.subject_key = f.subject_key
-{student_of_the_day}
+{{ student_of_the_day }}
 LEFT JOIN dim_schools AS t ON t.school_key = f.school_key AND t.school_key > 0;
 
 -- name: row_count

@@ -4,9 +4,12 @@
 -- name: schema
 CREATE VIEW v_changes AS
 WITH standing AS (
-    {facts}
+    {% for fact in facts %}
+    SELECT '{{ fact.name }}' AS table_name, student_durable_key, {{ fact.day_column }} AS day_key, file_id, line_no
+    FROM {{ fact.name }}
     UNION ALL
-    SELECT 'dim_students', s.student_durable_key, d.date_key, s.file_id, s.line_no
+    {% endfor %}
+    SELECT 'dim_students' AS table_name, s.student_durable_key, d.date_key, s.file_id, s.line_no
     FROM dim_students AS s
     JOIN dim_dates AS d ON d.full_date = s.valid_from
     UNION ALL

@@ -18,7 +18,7 @@ SELECT
 FROM fact_communication AS f
 JOIN dim_dates AS d ON d.date_key = f.date_key
 JOIN dim_message_types AS c ON c.message_type_key = f.message_type_key
-{student_of_the_day};
+{{ student_of_the_day }};
 
 -- name: row_count
 SELECT

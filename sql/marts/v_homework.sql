@@ -22,7 +22,7 @@ FROM fact_homework AS f
 JOIN dim_dates AS d ON d.date_key = f.due_date_key
 JOIN dim_subjects AS b ON b.subject_key = f.subject_key
 JOIN dim_homework_statuses AS c ON c.homework_status_key = f.homework_status_key
-{student_of_the_day};
+{{ student_of_the_day }};
 
 -- name: row_count
 SELECT

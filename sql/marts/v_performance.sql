@@ -25,7 +25,7 @@ SELECT
 FROM fact_performance AS f
 JOIN dim_dates AS d ON d.date_key = f.date_key
 JOIN dim_subjects AS b ON b.subject_key = f.subject_key
-{student_of_the_day};
+{{ student_of_the_day }};
 
 -- name: row_count
 SELECT

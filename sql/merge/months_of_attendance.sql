@@ -1,5 +1,5 @@
 -- The months m of attendance of students, in the years y that attendance has: the key of student_attendance_month begins with
--- the school year. Put into the SQL files that say {months_of_attendance}; their WHERE says whose months.
+-- the school year. Put into the SQL files that say {{ months_of_attendance }}; their WHERE says whose months.
 
 -- name: join
 CROSS JOIN (
@@ -8,4 +8,4 @@ CROSS JOIN (
     JOIN dim_dates AS d ON d.date_key BETWEEN e.first_date_key AND e.last_date_key
     WHERE e.feed = 'attendance'
 ) AS y
-CROSS JOIN student_attendance_month AS m
+CROSS JOIN student_attendance_month AS m;

@@ -1,14 +1,18 @@
--- Moves the facts of one student to another, for declared id changes: `rekey` says from which durable key to which.
--- Where both have a row about the same thing, the one that the newer export confirmed stays, and the other is withdrawn.
+-- Moves the facts of one student to another, for declared id changes: the temporary table `rekey` says from which durable
+-- key to which. Where both have a row with the same key, the row that the newer export confirmed stays and the other is
+-- withdrawn. Names: as in fact.sql; `others` is the key without the student.
 
 -- name: move
 CREATE TEMP TABLE twofold AS
 SELECT
-    r.from_key, r.to_key, r.file_id AS change_file_id, r.line_no AS change_line_no, {key_but_student},
-    CASE WHEN (kf.effective_date_key, kf.file_id) > (kt.effective_date_key, kt.file_id) THEN r.to_key ELSE r.from_key END AS loser
+    r.from_key, r.to_key, r.file_id AS change_file_id, r.line_no AS change_line_no, {{ columns("f", others) }},
+    CASE
+        WHEN (kf.effective_date_key, kf.file_id) > (kt.effective_date_key, kt.file_id) THEN r.to_key
+        ELSE r.from_key
+    END AS loser
 FROM rekey AS r
-JOIN {table} AS f ON f.student_durable_key = r.from_key
-JOIN {table} AS t ON t.student_durable_key = r.to_key AND {same_but_student}
+JOIN {{ table }} AS f ON f.student_durable_key = r.from_key
+JOIN {{ table }} AS t ON t.student_durable_key = r.to_key AND {{ equal("t", "f", others) }}
 JOIN ingest_file AS kf ON kf.file_id = f.confirmed_file_id
 JOIN ingest_file AS kt ON kt.file_id = t.confirmed_file_id;
 
@@ -17,13 +21,16 @@ INSERT INTO row_change (
     said_before, said_after
 )
 SELECT
-    '{table}', w.to_key, t.{day}, 'withdrawn', w.change_file_id, w.change_line_no, t.file_id, t.line_no,
-    {said_before}, NULL
+    '{{ table }}', w.to_key, t.{{ day }}, 'withdrawn', w.change_file_id, w.change_line_no, t.file_id, t.line_no,
+    {{ in_words(row="t") }}, NULL
 FROM twofold AS w
-JOIN {table} AS t ON t.student_durable_key = w.loser AND {same_as_twofold};
+JOIN {{ table }} AS t ON t.student_durable_key = w.loser AND {{ equal("t", "w", others) }};
 
-DELETE FROM {table} WHERE ({key}) IN (SELECT {key_of_loser} FROM twofold);
+DELETE FROM {{ table }}
+WHERE (student_durable_key, {{ others | join(", ") }}) IN (SELECT w.loser, {{ columns("w", others) }} FROM twofold AS w);
 
-UPDATE {table} SET student_durable_key = r.to_key FROM rekey AS r WHERE {table}.student_durable_key = r.from_key;
+UPDATE {{ table }} SET student_durable_key = r.to_key
+FROM rekey AS r
+WHERE {{ table }}.student_durable_key = r.from_key;
 
 DROP TABLE twofold;

@@ -2,19 +2,19 @@
 -- Ids of students and the history of risk tiers stay.
 
 -- name: fact
-DELETE FROM {table};
+DELETE FROM {{ table }};
 
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
-SELECT student_durable_key, month_key, '{feed}' FROM student_month WHERE '{feed}' <> 'performance'
+SELECT student_durable_key, month_key, '{{ feed }}' FROM student_month WHERE '{{ feed }}' <> 'performance'
 UNION
-SELECT student_durable_key, month_key, '{feed}' FROM student_attendance_month WHERE '{feed}' = 'attendance'
+SELECT student_durable_key, month_key, '{{ feed }}' FROM student_attendance_month WHERE '{{ feed }}' = 'attendance'
 ON CONFLICT DO NOTHING;
 
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)
-SELECT DISTINCT student_durable_key, 0, '{feed}' FROM student_course WHERE '{feed}' = 'performance'
+SELECT DISTINCT student_durable_key, 0, '{{ feed }}' FROM student_course WHERE '{{ feed }}' = 'performance'
 ON CONFLICT DO NOTHING;
 
-DELETE FROM data_extent WHERE feed = '{feed}';
+DELETE FROM data_extent WHERE feed = '{{ feed }}';
 
 -- name: students
 DELETE FROM dim_students;
@@ -29,8 +29,8 @@ DELETE FROM student_id_change;
 -- name: any
 DELETE FROM setting WHERE name = 'data_of_tiers';
 
-DELETE FROM row_change WHERE table_name = '{table}';
+DELETE FROM row_change WHERE table_name = '{{ table }}';
 
-DELETE FROM load_scope WHERE feed = '{feed}';
+DELETE FROM load_scope WHERE feed = '{{ feed }}';
 
-DELETE FROM {staging};
+DELETE FROM {{ staging }};

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from student360.ingest.files import left_alone
-from student360.loading.rules import refused_rules
+from student360.loading.refresh import refused_rules
 from student360.operations.reprocess import Again
 from student360.operations.verify import Promise
 from student360.rules.reference import reference_file

@@ -105,15 +105,14 @@ def serve() -> None:
     from dagster import DagsterInstance
     from dagster._cli.api import execute_run_command
 
-    import student360.definitions as house
-    from student360.instance.event_log import LastingPostgresStorage
+    from student360 import definitions
     from student360.settings import load_settings
     from student360.warehouse.errors import WarehouseError
     from student360.warehouse.transaction import engine_for
 
-    house.defs.get_repository_def().get_all_jobs()
+    definitions.defs.get_repository_def().get_all_jobs()
     with DagsterInstance.get():
-        LastingPostgresStorage.looks_for_tables = False
+        pass
     with suppress(WarehouseError):
         engine_for(load_settings().warehouse_url).connect().close()
     gc.collect()

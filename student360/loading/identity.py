@@ -6,8 +6,9 @@ Belongs here: in which order the statements run. Does not belong here: the state
 
 import pandas as pd
 
+from student360.loading.fact_names import fact_names
 from student360.warehouse.ledger import LedgerFile
-from student360.warehouse.scripts import Script, merged_rows, rekey_facts, scripts
+from student360.warehouse.scripts import Script, scripts, sql_file
 from student360.warehouse.transaction import Transaction
 
 
@@ -29,25 +30,9 @@ def merge_id_changes(tx: Transaction, script: Script, due: list[LedgerFile]) -> 
             break
         tx.run(script, "merge")
         for fact in (s for s in scripts().values() if s.is_fact):
-            tx.run(rekey_facts(), "move", _fragments(fact))
+            tx.run(sql_file("merge", "rekey"), "move", fact_names(fact))
         tx.execute("DROP TABLE rekey")
         tx.execute("DROP TABLE pending")
     tx.execute("DROP TABLE pending")
-    tx.run(merged_rows(), "count")
+    tx.run(sql_file("merge", "merged"), "count")
     tx.run(scripts()["ingest_file"], "after_merge")
-
-
-def _fragments(fact: Script) -> dict[str, str]:
-    """What stands for each name in braces of sql/merge/rekey.sql for one fact table."""
-    key = fact.primary_key
-    others = [name for name in key if name != "student_durable_key"]
-    return {
-        "table": fact.name,
-        "key": ", ".join(key),
-        "day": fact.day_column,
-        "key_but_student": ", ".join(f"f.{name}" for name in others),
-        "same_but_student": " AND ".join(f"t.{name} = f.{name}" for name in others),
-        "same_as_twofold": " AND ".join(f"t.{name} = w.{name}" for name in others),
-        "key_of_loser": ", ".join("loser" if name == "student_durable_key" else name for name in key),
-        "said_before": fact.sections["said"].strip().replace("{row}", "t"),
-    }

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import chain, pairwise
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,13 +25,14 @@ from student360.contracts import Contract, Kind, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import make_durable, make_private
 from student360.ingest.threads import ahead
-from student360.loading.duck import duckdb_beside
+from student360.loading.bulk_duckdb import duckdb_beside
 from student360.loading.memory import give_back
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.ledger import LedgerFile
-from student360.warehouse.scripts import LINEAGE, Script, large_file_merge, operation, scripts
+from student360.warehouse.scripts import LINEAGE, NO_NAMES, Script, scripts, sql_file
+from student360.warehouse.templates import Names
 from student360.warehouse.transaction import Transaction
 from student360.warehouse.warehouse import Warehouse
 
@@ -115,11 +115,8 @@ def examples(tx: Transaction, contract: Contract, file: LedgerFile, rows: Parque
     """
     naming = [c.name for c in contract.columns if c.kind in NAMING_KINDS and c.name != "student_id"]
     labels = [f"{c.name}_label" for c in contract.columns if c.kind is Kind.LABEL]
-    first_lines = " UNION ".join(
-        f"SELECT MIN(line_no) FROM {contract.staging_table} GROUP BY {name}" for name in (*naming, *labels)
-    )
     with _duckdb(tx, contract, file, rows.path) as queries:
-        for batch in queries.batches("examples", {"first_lines": first_lines or "NULL"}):
+        for batch in queries.batches("examples", {"naming_columns": (*naming, *labels)}):
             yield _frame(batch)
 
 
@@ -128,7 +125,7 @@ def add_facts(
     script: Script,
     contract: Contract,
     file: LedgerFile,
-    fragments: dict[str, str],
+    names: Names,
     settings: Settings,
 ) -> None:
     """Add the rows of a staged large file to a fact table that has none which they can meet.
@@ -147,7 +144,7 @@ def add_facts(
             is_any_waiting = True
             tx.append(contract.staging_table, pa.Table.from_batches([batch]))
         days = _few_days_at_once(settings.staged / str(file.parquet_name), script)
-        in_order_of_key = chain.from_iterable(queries.batches("facts", {**fragments, "days": some}) for some in days)
+        in_order_of_key = chain.from_iterable(queries.batches("facts", {**names, "days": some}) for some in days)
         each_once = _each_key_once(_with_references(in_order_of_key, referred, script), script.primary_key)
         at_once = BATCHES_AHEAD if len(days) > 1 else 1
         with queries.leaving_room(), closing(ahead(each_once, at_once)) as batches:
@@ -155,7 +152,7 @@ def add_facts(
                 loaded += tx.append(script.name, pa.Table.from_batches([batch]))
                 repeated += repeats
                 passing(CrashPoint.MID_LOAD)
-        with queries.reader("merged", fragments) as merged:
+        with queries.reader("merged", names) as merged:
             tx.create_temporary("merged", merged)
     tx.execute(
         "INSERT INTO merged (file_id, feed, loaded, updated, unchanged)"
@@ -185,7 +182,7 @@ def receive_again_what_is_missing(tx: Transaction, contract: Contract, settings:
     if gone:
         tx.create_temporary("again", pd.DataFrame({"file_id": gone}))
         tx.execute(f"DELETE FROM {contract.staging_table} WHERE file_id IN (SELECT file_id FROM again)")
-        tx.run(operation("forget_file"), "any")
+        tx.run(sql_file("operations", "forget_file"), "any")
 
 
 def remove_what_is_merged(warehouse: Warehouse, settings: Settings) -> None:
@@ -259,9 +256,9 @@ def _each_key_once(batches: Iterator[pa.RecordBatch], key: tuple[str, ...]) -> I
 class _Queries:
     """The sections of sql/merge/large_file.sql, run by DuckDB on the rows of one file."""
 
-    def __init__(self, connection: "duckdb.DuckDBPyConnection", fragments: Mapping[str, str]) -> None:
+    def __init__(self, connection: "duckdb.DuckDBPyConnection", names: Names) -> None:
         self._connection = connection
-        self._fragments = fragments
+        self._names = names
 
     @contextmanager
     def leaving_room(self) -> Iterator[None]:
@@ -270,14 +267,14 @@ class _Queries:
         yield
         self._connection.execute(f"SET threads = {PROCESSORS}")
 
-    def reader(self, section: str, fragments: Mapping[str, str]) -> pa.RecordBatchReader:
+    def reader(self, section: str, names: Names) -> pa.RecordBatchReader:
         """What a section gives, batch by batch."""
-        (query,) = large_file_merge().statements(section, {**fragments, **self._fragments})
+        (query,) = sql_file("bulk", "large_file").statements(section, {**names, **self._names})
         return self._connection.sql(query).to_arrow_reader(ROWS_AT_ONCE)
 
-    def batches(self, section: str, fragments: Mapping[str, str] = MappingProxyType({})) -> Iterator[pa.RecordBatch]:
+    def batches(self, section: str, names: Names = NO_NAMES) -> Iterator[pa.RecordBatch]:
         """The same; none of them is empty."""
-        with self.reader(section, fragments) as reader:
+        with self.reader(section, names) as reader:
             yield from (batch for batch in reader if len(batch))
 
 
@@ -297,6 +294,6 @@ def _duckdb(
         connection.register("conflict", tx.arrow_table(f"{conflicts} {file.file_id:d}", ["line_no"]))
         for name in referred - {contract.staging_table}:
             connection.register(name, tx.arrow_table(name))
-        fragments = {"staging": contract.staging_table, "feed": contract.feed}
-        connection.execute(large_file_merge().statements("staged", fragments)[0])
-        yield _Queries(connection, fragments)
+        names = {"staging": contract.staging_table, "feed": contract.feed}
+        connection.execute(sql_file("bulk", "large_file").statements("staged", names)[0])
+        yield _Queries(connection, names)

@@ -4,7 +4,6 @@ Belongs here: what is the same for every feed around its SQL file: which files a
 rows that a snapshot or window no longer holds. Does not belong here: the statements (`sql/core`, `sql/merge`).
 """
 
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
 import pandas as pd
@@ -12,17 +11,18 @@ import pandas as pd
 from student360.contracts import Contract, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import now
+from student360.loading.fact_names import fact_names
 from student360.loading.identity import merge_id_changes
 from student360.loading.large_files import add_facts, has_staged_rows, into_staging_table
 from student360.settings import Settings
 from student360.warehouse import ledger
 from student360.warehouse.ledger import LedgerFile
-from student360.warehouse.scripts import Script, fact_merge, merged_rows, scripts
+from student360.warehouse.scripts import Script, scripts, sql_file
+from student360.warehouse.templates import Names
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 BIG_LOAD_ROWS = 1_000
 BIG_LOAD_SHARE = 0.05
-LINEAGE = ("file_id", "line_no", "confirmed_file_id")
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,19 @@ def _merge_large_files(
     """
     if not script.is_fact or not has_staged_rows(settings):
         return Changed()
-    fragments = fact_fragments(script)
+    names = fact_names(script)
     with warehouse.transaction(references_by_row=False) as tx:
         large = [file for file in ledger.files(tx, contract.feed, "staged") if file.parquet_name]
         if not large:
             return Changed()
         before = _counted(tx, large)
         for file in sorted(large, key=LedgerFile.age, reverse=True):
-            fragments["near"] = _make_due(tx, script, [file])
-            if _may_meet(tx, fragments):
+            names["near"] = _make_due(tx, script, [file])
+            if _may_meet(tx, names):
                 into_staging_table(tx, contract, file, settings)
                 large.remove(file)
             else:
-                add_facts(tx, script, contract, file, fragments, settings)
+                add_facts(tx, script, contract, file, names, settings)
                 tx.enforce_key(script)
                 _note_what_was_merged(tx, script)
                 _drop(tx, "merged")
@@ -110,9 +110,8 @@ def _due(tx: Transaction, contract: Contract, script: Script) -> list[LedgerFile
     files = ledger.files(tx, contract.feed, "staged", "waiting")
     if not script.is_fact or all(file.status == "staged" for file in files):
         return files
-    fragments = {"staging": contract.staging_table, "feed": contract.feed}
-    came = tx.numbers(fact_merge().statements("whose_student_came", fragments)[0])
-    return [file for file in files if file.status == "staged" or file.file_id in came]
+    ready = tx.numbers(sql_file("merge", "fact").statements("files_ready_again", fact_names(script))[0])
+    return [file for file in files if file.status == "staged" or file.file_id in ready]
 
 
 def _counted(tx: Transaction, due: list[LedgerFile]) -> dict[str, int]:
@@ -135,24 +134,25 @@ def _merge_facts(
 ) -> None:
     """Files that only add are merged together; each that is the whole truth of something after them, on its own."""
     tx.enforce_key(script)
-    fragments = fact_fragments(script) | _staging_fragments(script, contract)
+    names = fact_names(script)
+    merge, bulk, snapshot = sql_file("merge", "fact"), sql_file("bulk", "fact"), sql_file("merge", "snapshot")
     adding = [file for file in due if file.load_mode is LoadMode.DELTA or file.status == "waiting"]
     whole = [file for file in due if file not in adding]
     for files in ([adding] if adding else []) + [[file] for file in sorted(whole, key=LedgerFile.age)]:
-        fragments["near"] = _make_due(tx, script, files)
-        tx.run(fact_merge(), "waiting", fragments)
-        if _may_meet(tx, fragments):
-            tx.run(fact_merge(), "incoming", fragments)
+        names["near"] = _make_due(tx, script, files)
+        tx.run(merge, "waiting", names)
+        if _may_meet(tx, names):
+            tx.run(merge, "incoming", names)
             passing(CrashPoint.MID_LOAD)
-            tx.run(fact_merge(), "upsert", fragments)
-            tx.run(merged_rows(), "count")
+            tx.run(merge, "upsert", names)
+            tx.run(sql_file("merge", "merged"), "count")
             _drop(tx, "incoming")
         else:
-            tx.run(fact_merge(), "add", fragments)
+            tx.run(bulk, "add", names)
         passing(CrashPoint.MID_LOAD)
         _note_what_was_merged(tx, script)
         if files[0].load_mode is not LoadMode.DELTA and files[0].status == "staged":
-            _sweep_unless_suspicious(tx, fact_merge(), fragments, files[0], settings)
+            _sweep_unless_suspicious(tx, snapshot, names, files[0], settings)
         _keep_only_waiting_rows(tx, contract)
         _drop(tx, "merged", "waiting")
 
@@ -164,9 +164,9 @@ def _make_due(tx: Transaction, script: Script, files: list[LedgerFile]) -> str:
     return _near(tx, script)
 
 
-def _may_meet(tx: Transaction, fragments: Mapping[str, str]) -> bool:
+def _may_meet(tx: Transaction, names: Names) -> bool:
     """Whether facts are there that the rows of the files in `due` may be about, or were withdrawn by newer files."""
-    return bool(tx.count(fact_merge().statements("may_meet", fragments)[0]))
+    return bool(tx.count(sql_file("bulk", "fact").statements("may_meet", names)[0]))
 
 
 def _near(tx: Transaction, script: Script) -> str:
@@ -176,17 +176,17 @@ def _near(tx: Transaction, script: Script) -> str:
     """
     if script.primary_key[0] != script.day_column:
         return "1 = 1"
-    span = tx.query(fact_merge().statements("span", {})[0])[0]
+    span = tx.query(sql_file("bulk", "fact").statements("span")[0])[0]
     return f"t.{script.day_column} BETWEEN {span['first_day'] or 'NULL'} AND {span['last_day'] or 'NULL'}"
 
 
 def _merge_slices(tx: Transaction, script: Script, settings: Settings) -> None:
     """The roster: one effective day of one file after the other."""
     files = {file.file_id: file for file in ledger.files(tx, "students", "staged")}
-    for slice_ in tx.query(script.sections["slices"].strip().rstrip(";")):
+    for slice_ in tx.query(script.statements("slices")[0]):
         tx.create_temporary("slice", pd.DataFrame([slice_]))
         tx.run(script, "merge")
-        tx.run(merged_rows(), "count")
+        tx.run(sql_file("merge", "merged"), "count")
         passing(CrashPoint.MID_LOAD)
         _note_what_was_merged(tx, script)
         if files[slice_["file_id"]].load_mode is LoadMode.SNAPSHOT:
@@ -220,43 +220,44 @@ def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
     leave = f"DELETE FROM {contract.staging_table} WHERE {these}"
     if not staged["other_files"]:
         leave = tx.emptying(contract.staging_table, staged["leaving"])
-    tx.run(fact_merge(), "keep_waiting", {"staging": contract.staging_table, "leave_staging": leave})
+    names = {"staging": contract.staging_table, "empty_staging": leave}
+    tx.run(sql_file("merge", "fact"), "keep_waiting", names)
 
 
-def sweep(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> int:
+def sweep(tx: Transaction, script: Script, names: Names) -> int:
     """Withdraw the rows that a snapshot or window no longer holds. Returns how many. Needs the table `scope`."""
-    withdrawn, _ = _look_for_vanished(tx, script, fragments)
-    _withdraw(tx, script, fragments)
+    withdrawn, _ = _look_for_vanished(tx, script, names)
+    _withdraw(tx, script, names)
     return withdrawn
 
 
 def _sweep_unless_suspicious(
-    tx: Transaction, script: Script, fragments: Mapping[str, str], file: LedgerFile, settings: Settings
+    tx: Transaction, script: Script, names: Names, file: LedgerFile, settings: Settings
 ) -> None:
     """Withdraw what vanished, or hold it back until an operator allows it and leave the old rows as they are.
 
     Held back when more would vanish than the settings allow, or when a refused row of the file does not say which
     student it is about: it may be one of those that seem to be missing. Students with refused rows are left out.
     """
-    tx.run(script, "scope", fragments)
-    vanished, covered = _look_for_vanished(tx, script, fragments)
+    tx.run(script, "scope", names)
+    vanished, covered = _look_for_vanished(tx, script, names)
     if vanished and (_is_suspicious(vanished, covered, settings) or _has_nameless_rejects(tx, file)):
         tx.execute("UPDATE ingest_file SET sweep = 'held' WHERE file_id IN (SELECT file_id FROM scope)")
         _drop(tx, "vanished", "scope")
     else:
-        _withdraw(tx, script, fragments)
+        _withdraw(tx, script, names)
 
 
-def _look_for_vanished(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> tuple[int, int]:
+def _look_for_vanished(tx: Transaction, script: Script, names: Names) -> tuple[int, int]:
     """How many rows the file does not hold, of how many that it speaks about."""
-    tx.run(script, "vanished", fragments)
+    tx.run(script, "vanished", names)
     vanished = int(tx.value("SELECT COUNT(*) FROM vanished"))
-    return vanished, int(tx.value(script.statements("covered", fragments)[0]))
+    return vanished, int(tx.value(script.statements("covered", names)[0]))
 
 
-def _withdraw(tx: Transaction, script: Script, fragments: Mapping[str, str]) -> None:
-    tx.run(script, "withdraw", fragments)
-    tx.run(script, "shrink_extent", fragments)
+def _withdraw(tx: Transaction, script: Script, names: Names) -> None:
+    tx.run(script, "withdraw", names)
+    tx.run(script, "shrink_extent", names)
     _drop(tx, "vanished", "scope")
 
 
@@ -272,44 +273,6 @@ def _is_suspicious(vanished: int, covered: int, settings: Settings) -> bool:
 def _has_nameless_rejects(tx: Transaction, file: LedgerFile) -> bool:
     nameless = "student_id IS NULL AND reason_code <> 'repeated_header'"
     return tx.count(f"SELECT COUNT(*) FROM row_reject WHERE file_id = ? AND {nameless}", (file.file_id,)) > 0
-
-
-def fact_fragments(script: Script) -> dict[str, str]:
-    """What stands for each name in braces of sql/merge/fact.sql for one fact table."""
-    key = script.primary_key
-    values = [column.name for column in script.columns if column.name not in (*key, *LINEAGE)]
-    by_school = "school_key" in values
-    differs = " OR ".join(f"t.{name} IS DISTINCT FROM r.{name}" for name in values)
-    said = script.sections["said"].strip()
-    return {
-        "table": script.name,
-        "key": ", ".join(key),
-        "columns": ", ".join((*key, *values)),
-        "r_columns": ", ".join(f"r.{name}" for name in (*key, *values)),
-        "day": script.day_column,
-        "resolve": script.sections["resolve"].strip(),
-        "same_key": " AND ".join(f"t.{name} = r.{name}" for name in key),
-        "key_of_t": ", ".join(f"t.{name}" for name in key if name not in ("student_durable_key",)),
-        "differs": differs,
-        "take_values": "".join(f"{name} = excluded.{name}, " for name in values),
-        "school": "r.school_key" if by_school else "-1",
-        "school_of_t": "t.school_key" if by_school else "-1",
-        "said_before": said.replace("{row}", "t"),
-        "said_after": said.replace("{row}", "r"),
-    }
-
-
-def _staging_fragments(script: Script, contract: Contract) -> dict[str, str]:
-    """Where a file's rows are staged, and a query for the schools that it speaks for: those it names, or all (-1)."""
-    schools = "SELECT file_id, -1 AS school_key FROM due"
-    if "school_id" in contract.value_columns and "school_key" in (column.name for column in script.columns):
-        schools = (
-            "SELECT DISTINCT s.file_id, CASE WHEN MAX(COALESCE(h.school_key, 0)) OVER (PARTITION BY s.file_id) > 0"
-            " THEN COALESCE(h.school_key, 0) ELSE -1 END AS school_key FROM due"
-            f" JOIN {contract.staging_table} AS s ON s.file_id = due.file_id"
-            " LEFT JOIN dim_schools AS h ON h.school_id = s.school_id"
-        )
-    return {"staging": contract.staging_table, "schools": schools}
 
 
 def _write_outcomes(tx: Transaction, files: list[LedgerFile], run_id: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from student360.contracts import Contract, contracts
 from student360.loading.merge import merge_feed
 from student360.loading.receive import archive_finished, receive
-from student360.loading.rules import merge_rules
+from student360.loading.refresh import refresh_marts, refresh_reference_tables
 from student360.loading.stage import ClaimedFiles
 from student360.settings import Settings
 from student360.warehouse.scripts import in_order
@@ -30,13 +30,12 @@ def load_received(warehouse: Warehouse, settings: Settings, run_id: str, feeds: 
     for contract in chosen:
         stage_feed(warehouse, contract, settings, run_id)
     loaders = {contract.loads: contract for contract in contracts().values()}
-    for script in in_order("core"):
-        if script.name in loaders:
-            merge_feed(warehouse, loaders[script.name], settings, run_id)
+    for table in in_order("core"):
+        if table.name in loaders:
+            merge_feed(warehouse, loaders[table.name], settings, run_id)
         else:
-            merge_rules(warehouse, script, settings)
-    for script in in_order("marts"):
-        merge_rules(warehouse, script, settings)
+            refresh_reference_tables(warehouse, [table], settings)
+    refresh_marts(warehouse, in_order("marts"), settings)
 
 
 def stage_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> None:

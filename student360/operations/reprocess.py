@@ -15,13 +15,14 @@ import pandas as pd
 from student360.contracts import contracts
 from student360.ingest.files import now, put_back
 from student360.ingest.problems import BadFile
-from student360.loading.merge import fact_fragments, sweep
+from student360.loading.fact_names import fact_names
+from student360.loading.merge import sweep
 from student360.loading.pipeline import load_received
 from student360.loading.receive import archive_finished, prepare_folders, recognised_feed
 from student360.operations.verify import lost_files
 from student360.settings import Settings
 from student360.warehouse import ledger
-from student360.warehouse.scripts import Script, fact_merge, operation, scripts
+from student360.warehouse.scripts import Script, scripts, sql_file
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 RUN_ID = "by hand"
@@ -62,7 +63,7 @@ def reprocess(warehouse: Warehouse, settings: Settings, wanted: Iterable[str], e
         for feed in sorted(feeds):
             _forget_feed(tx, feed)
         tx.create_temporary("again", files[["file_id"]].reset_index(drop=True))
-        tx.run(operation("forget_file"), "any")
+        tx.run(sql_file("operations", "forget_file"), "any")
         _recognise_again(tx, files, settings)
         ledger.note_action(tx, getpass.getuser(), "reprocess", _about(feeds, files), now().isoformat())
         load_received(warehouse, settings, RUN_ID)
@@ -110,10 +111,11 @@ def _withdraw(tx: Transaction, script: Script, file_id: int) -> int:
         tx.create_temporary("slice", slice_)
         tx.run(script, "scope")
         return sweep(tx, script, {})
-    fragments = fact_fragments(script)
+    names = fact_names(script)
+    snapshot = sql_file("merge", "snapshot")
     tx.create_temporary("due", pd.DataFrame({"file_id": [file_id]}))
-    tx.run(operation("sweep_again"), "scope", fragments)
-    return sweep(tx, fact_merge(), fragments)
+    tx.run(snapshot, "scope_of_loaded", names)
+    return sweep(tx, snapshot, names)
 
 
 def _matches(known: pd.DataFrame, wanted: set[str]) -> pd.Series:
@@ -163,8 +165,8 @@ def _forget_feed(tx: Transaction, feed: str) -> None:
     contract = contracts()[feed]
     fragments = {"table": contract.loads, "feed": feed, "staging": contract.staging_table}
     kind = {"dim_students": "students", "student_id_change": "ids"}.get(contract.loads, "fact")
-    tx.run(operation("forget_feed"), kind, fragments)
-    tx.run(operation("forget_feed"), "any", fragments)
+    tx.run(sql_file("operations", "forget_feed"), kind, fragments)
+    tx.run(sql_file("operations", "forget_feed"), "any", fragments)
 
 
 def _about(feeds: set[str], files: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ from student360.contracts import contracts
 from student360.ingest.files import content_hash
 from student360.settings import Settings
 from student360.warehouse import ledger
-from student360.warehouse.scripts import operation, queries, scripts
+from student360.warehouse.scripts import scripts, sql_file
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 RECOMPUTED = (
@@ -199,9 +199,9 @@ def _figures(warehouse: Warehouse) -> Promise:
     with suppress(_Undo), warehouse.transaction() as tx:
         for table in RECOMPUTED:
             tx.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM {table}")
-        tx.run(operation("recompute"), "everything")
+        tx.run(sql_file("operations", "recompute"), "everything")
         for table in RECOMPUTED:
-            tx.run(scripts()[table], "merge", queries())
+            tx.run(scripts()[table], "merge")
             rows += tx.count(f"SELECT COUNT(*) FROM {table}")
             differences[table] = _differences(tx, table, f"kept_{table}")
         raise _Undo

@@ -25,7 +25,7 @@ from dagster import (
 from student360.contracts import Contract, contracts
 from student360.ingest.files import left_alone, now
 from student360.ingest.problems import CELL_REASONS
-from student360.loading.rules import refused_rules
+from student360.loading.refresh import refused_rules
 from student360.rules.reference import reference_file
 from student360.settings import load_settings
 from student360.warehouse import ledger

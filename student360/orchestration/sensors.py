@@ -38,7 +38,6 @@ from watchdog.observers.api import BaseObserver
 from student360.contracts import contracts
 from student360.ingest.files import LandedFile, is_being_written, landed_files
 from student360.loading.receive import prepare_folders, recognised_feed
-from student360.orchestration.assets.common import LANDING_FILES
 from student360.orchestration.assets.raw import ReceiveConfig
 from student360.orchestration.automation import INGEST_GROUPS, ingest
 from student360.orchestration.checks import load_check_keys
@@ -254,12 +253,11 @@ def _assets_for(context: SensorEvaluationContext, feeds: Collection[str], settin
     repository = context.repository_def
     if repository is None:
         raise RuntimeError("the landing sensor needs its repository")
-    ingest_assets = AssetSelection.groups(*INGEST_GROUPS)
+    ingest_assets = AssetSelection.groups(*INGEST_GROUPS).materializable()
     raw = AssetSelection.assets(*(contracts()[feed].raw_asset for feed in sorted(feeds)))
-    reached = (raw.downstream() & ingest_assets) if feeds else AssetSelection.groups("marts")
+    reached = (raw.downstream() & ingest_assets) if feeds else AssetSelection.groups("marts").materializable()
     freed = not WAITED_FOR.isdisjoint(feeds)
     others = {c.loads for c in contracts().values() if c.feed not in feeds and not freed}
     with Warehouse(url=settings.warehouse_url).reading() as tx:
         stale = stale_rules(ledger.settings(tx), settings)
-    without = {LANDING_FILES, *map(AssetKey, others)}
-    return (set(reached.resolve(repository.asset_graph)) - without) | set(map(AssetKey, stale))
+    return (set(reached.resolve(repository.asset_graph)) - set(map(AssetKey, others))) | set(map(AssetKey, stale))

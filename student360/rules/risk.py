@@ -7,7 +7,7 @@ from datetime import date
 
 import pandas as pd
 
-from student360.warehouse.scripts import operation, queries, scripts
+from student360.warehouse.scripts import scripts, sql_file
 from student360.warehouse.warehouse import Transaction
 
 MONITOR = "v_student_risk_monitor"
@@ -55,5 +55,5 @@ def risk_said_on(tx: Transaction, day: date) -> pd.DataFrame:
 
 def _as_of(tx: Transaction, day: date, query: str) -> str:
     """A query with all that it reads put before it as of a day."""
-    fragments = {**queries(), "day": f"{day:%Y%m%d}", "home": tx.engine.home}
-    return f"{operation('risk_as_of').statements('any', fragments)[0]}\n{query}"
+    names = {"day": f"{day:%Y%m%d}", "home": tx.engine.home}
+    return f"{sql_file('operations', 'risk_as_of').statements('any', names)[0]}\n{query}"

@@ -1,26 +1,29 @@
-"""SQL files: how one is read, and the few places where engines differ.
+"""SQL files as objects: their sections, statements and documentation, and which tables and views they read.
 
-Belongs here: sections (`-- name: merge`), statements, `{fragments}`, the documentation of columns.
-Does not belong here: running them (`warehouse.py`), the statements themselves (`sql/`).
+Contains what a SQL file says about itself; not how names in it are replaced (`templates.py`), how statements are run
+(`transaction.py`), nor the statements (`sql/`).
 
-A file describes itself: the first comment says what the table or view is; a comment after a column describes
-it; [pii] or [sensitive] in that comment is its privacy tag; a view's column says its type first (`text: ...`).
+The first comment of a file describes its table or view. `-- name: merge` begins a section. A comment after a column
+describes it: [pii] or [sensitive] is its privacy tag, and a view's column has its type first (`text: ...`).
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
+from types import MappingProxyType
 
 from student360.contracts import Contract, Privacy, StagingColumn, contracts
 from student360.settings import SQL
+from student360.warehouse.templates import Names, Section, render
 
 SECTION = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 STATEMENT_END = re.compile(r";[ \t]*(?:--[^\n]*)?$", re.MULTILINE)
 COLUMN_COMMENT = re.compile(r"^\s*(?P<code>[^-\n][^\n]*?)\s*,?\s*-- (?P<text>[^\n]+)$", re.MULTILINE)
+TABLE_LAYERS = ("ledger", "core", "marts", "spark", "analysis")
 SHARED_JOINS = ("student_of_the_day", "months_of_attendance")
+NO_NAMES: Names = MappingProxyType({})
 LINEAGE = (
     StagingColumn("file_id", "integer", "The file the row came from (ingest_file).", privacy=Privacy.PUBLIC),
     StagingColumn("line_no", "integer", "The line of the file that the row begins on.", privacy=Privacy.PUBLIC),
@@ -59,7 +62,7 @@ class Script:
             lines.append(line.removeprefix("--").strip())
         return " ".join(lines)
 
-    @property
+    @cached_property
     def sections(self) -> dict[str, str]:
         """The text of each named section."""
         parts = SECTION.split(self.text)
@@ -94,51 +97,56 @@ class Script:
 
     @property
     def _merge(self) -> str:
-        return _code("\n".join(self.statements("merge", {})))
+        return _code(self.symbolic("merge"))
 
-    def statements(self, section: str, fragments: Mapping[str, str]) -> list[str]:
-        """The statements of a section, with the file's other sections and the given fragments put in where they are
-        named in braces; empty if there is no such section."""
-        sections = self.sections
-        text = sections.pop(section, "")
-        for name, fragment in (*sections.items(), *fragments.items()):
-            text = text.replace(f"{{{name}}}", fragment.strip())
+    def statements(self, section: str, names: Names = NO_NAMES) -> list[str]:
+        """The statements of a section, with all names in double braces replaced; empty if there is no such section.
+
+        A file may name its own other sections, what all files share (`shared_names`), and the given names. Raises
+        jinja2.UndefinedError for any other.
+        """
+        text = render(self.sections.get(section, ""), self._with_sections({**shared_names(), **names}))
         return [part.strip() for part in STATEMENT_END.split(text) if _code(part)]
 
-    @property
-    def rows(self) -> str:
-        """The query that gives the rows of a table of the marts for the students and months in `touched`."""
-        return self.sections.get("rows", "").strip()
+    def symbolic(self, section: str) -> str:
+        """A section with the file's own other sections put in, and all other names as words."""
+        names = self._with_sections(_joins_and_facts(), symbolic=True)
+        return render(self.sections.get(section, ""), names, symbolic=True)
+
+    def _with_sections(self, names: Names, symbolic: bool = False) -> Names:
+        every = dict(names)
+        every |= {name: Section(text, every, symbolic) for name, text in self.sections.items() if name not in names}
+        return every
 
     @property
     def query(self) -> str:
-        """The query of a view, or the one that a table of the marts is computed by."""
+        """The query of a view, or the section `query` by which a table of the marts is computed, as a template."""
         if not self.is_view:
-            return self.rows
-        return self.sections["schema"].partition(f"CREATE VIEW {self.name} AS")[2].strip().rstrip(";")
+            return self.sections.get("query", "").strip().removesuffix(";")
+        return self.sections["schema"].partition(f"CREATE VIEW {self.name} AS")[2].strip().removesuffix(";")
 
     @property
     def row_count_query(self) -> str:
         """How many rows there are: a cheap query of its own where counting all of them would cost too much."""
-        cheap = self.statements("row_count", {})
+        cheap = self.statements("row_count")
         return cheap[0] if cheap else f"SELECT COUNT(*) FROM {self.name}"
 
-    @property
+    @cached_property
     def columns(self) -> tuple[ColumnDoc, ...]:
         """The documented columns, in order."""
         documented = []
         for match in COLUMN_COMMENT.finditer(self.sections["schema"]):
-            words = re.findall(r"[\w.{}]+", match["code"])
+            words = re.findall(r"[\w.]+", match["code"])
             privacy = next((tag for tag in Privacy if f"[{tag}]" in match["text"]), Privacy.PUBLIC)
             text = re.sub(r"\s*\[\w+\]", "", match["text"]).strip()
             name = words[-1].split(".")[-1] if self.is_view else words[0]
-            storage = words[1].strip("{}").lower()
+            storage = words[1].lower()
             if self.is_view:
                 storage, _, text = text.partition(": ")
             documented.append(ColumnDoc(name, text, privacy, storage))
         return tuple(documented)
 
-    @property
+    @cached_property
     def primary_key(self) -> tuple[str, ...]:
         """The columns of the primary key, in order; empty for views."""
         schema = _code(self.sections["schema"])
@@ -172,7 +180,9 @@ class Script:
     def mentions(self, names: frozenset[str], section: str | None = None) -> frozenset[str]:
         """Which of the given tables and views its code (or that of a section) speaks of, itself left out."""
         text = self.text if section is None else self.sections[section]
-        return names.intersection(re.findall(r"\w+", _code(text))) - {self.name}
+        return names.intersection(re.findall(r"\w+", _code(render(text, _joins_and_facts(), symbolic=True)))) - {
+            self.name
+        }
 
 
 def _code(text: str) -> str:
@@ -183,7 +193,7 @@ def staging_script(contract: Contract) -> Script:
     """The staging table of a contract: DDL derived from the contract, never inferred from data."""
     columns = (*contract.staging_columns, *LINEAGE)
     body = "\n".join(
-        f"    {c.name} {{{c.storage}}}{'' if c.nullable else ' NOT NULL'}{',' if c is not columns[-1] else ''} "
+        f"    {c.name} {{{{ {c.storage} }}}}{'' if c.nullable else ' NOT NULL'}{',' if c is not columns[-1] else ''} "
         f"-- {c.description} [{c.privacy}]"
         for c in columns
     )
@@ -195,43 +205,43 @@ def staging_script(contract: Contract) -> Script:
     return Script(
         name,
         "staging",
-        f"{header}-- name: schema\nCREATE TABLE {name} (\n{body}\n) {{strict}};\n",
+        f"{header}-- name: schema\nCREATE TABLE {name} (\n{body}\n) {{{{ strict }}}};\n",
     )
 
 
-def changes_script(found: Mapping[str, Script]) -> Script:
-    """The view of all changes, with the rows of every fact table put in."""
-    view = found["v_changes"]
-    rows = "\n    UNION ALL\n".join(
-        f"    SELECT '{s.name}' AS table_name, student_durable_key, {s.day_column} AS day_key, file_id, line_no"
-        f" FROM {s.name}"
-        for s in found.values()
-        if s.is_fact
-    )
-    return Script(view.name, view.layer, view.text.replace("    {facts}", rows))
-
-
-def with_shared_joins(found: Mapping[str, Script]) -> dict[str, Script]:
-    """The same, with the joins that several files share put in where those name them in braces."""
-    joins = {f"{{{name}}}": _file("merge", name).sections["join"].strip() for name in SHARED_JOINS}
-    shared = re.compile("|".join(map(re.escape, joins)))
-    return {
-        name: Script(name, script.layer, shared.sub(lambda match: joins[match[0]], script.text))
-        for name, script in found.items()
+@cache
+def _files() -> dict[str, Script]:
+    """The tables and views by name, as their files say."""
+    found = {
+        path.stem: Script(path.stem, path.parent.name, path.read_text(encoding="utf-8"))
+        for path in sorted(SQL.glob("*/*.sql"))
+        if path.parent.name in TABLE_LAYERS
     }
+    return found | {script.name: script for script in map(staging_script, contracts().values())}
+
+
+@cache
+def _joins_and_facts() -> Names:
+    facts = [script for script in _files().values() if script.is_fact]
+    return {"facts": facts} | {join: Section(sql_file("merge", join).sections["join"], {}) for join in SHARED_JOINS}
+
+
+@cache
+def shared_names() -> Names:
+    """What every SQL file may name: all fact tables, joins that several files share, the queries of views and marts.
+
+    A query is put in as it stands, so that it can be run for another day or for some students only.
+    """
+    names = dict(_joins_and_facts())
+    queries = {script.name: script.query for script in _files().values() if script.layer == "marts"}
+    names |= {name: Section(query, names) for name, query in queries.items() if query}
+    return MappingProxyType(names)
 
 
 @cache
 def scripts() -> dict[str, Script]:
     """All tables and views by name, each after those it refers to."""
-    found = {
-        path.stem: Script(path.stem, path.parent.name, path.read_text(encoding="utf-8"))
-        for path in sorted(SQL.glob("*/*.sql"))
-        if path.parent.name in ("ledger", "core", "marts", "spark", "analysis")
-    }
-    found = with_shared_joins(found)
-    found |= {script.name: script for script in map(staging_script, contracts().values())}
-    found["v_changes"] = changes_script(found)
+    found = _files()
     names = frozenset(found)
     graph = {name: sorted(found[name].mentions(names, "schema")) for name in sorted(found)}
     return {name: found[name] for name in TopologicalSorter(graph).static_order()}
@@ -257,6 +267,18 @@ def upstream(script: Script) -> list[str]:
     return sorted(mentioned)
 
 
+def upstream_through_views(script: Script) -> list[str]:
+    """The same, and what the views among them read in turn, sorted by name.
+
+    A view is no step of a run, so it cannot make one step wait for another.
+    """
+    found = set(upstream(script))
+    for name in sorted(found):
+        if scripts()[name].is_view:
+            found |= set(upstream_through_views(scripts()[name]))
+    return sorted(found)
+
+
 @cache
 def in_order(layer: str) -> tuple[Script, ...]:
     """The tables and views of a layer, each after those of them that it reads."""
@@ -266,40 +288,9 @@ def in_order(layer: str) -> tuple[Script, ...]:
 
 
 @cache
-def queries() -> Mapping[str, str]:
-    """The queries of the views, and of the tables of the marts, by name: fragments for what reads them as of another
-    day or for some students only, so that each stands written in one place."""
-    return {name: script.query for name, script in scripts().items() if script.layer == "marts" and script.query}
-
-
-@cache
-def _file(layer: str, name: str) -> Script:
-    return Script(name, layer, (SQL / layer / f"{name}.sql").read_text(encoding="utf-8"))
-
-
-def fact_merge() -> Script:
-    """The merge that all fact tables share."""
-    return _file("merge", "fact")
-
-
-def large_file_merge() -> Script:
-    """The same for the rows of one large file, by DuckDB."""
-    return _file("merge", "large_file")
-
-
-def merged_rows() -> Script:
-    """What a merge did, counted."""
-    return _file("merge", "merged")
-
-
-def rekey_facts() -> Script:
-    """How the facts of one student become those of another."""
-    return _file("merge", "rekey")
-
-
-def operation(name: str) -> Script:
-    """A file of sql/operations: what an operator asks for now and then."""
-    return _file("operations", name)
+def sql_file(folder: str, name: str) -> Script:
+    """A SQL file that defines no table: of sql/merge, sql/bulk or sql/operations."""
+    return Script(name, folder, (SQL / folder / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def check_query(name: str) -> str:

@@ -17,8 +17,9 @@ from student360.crash_points import CrashPoint, passing
 from student360.urls import is_postgres
 from student360.warehouse.errors import WarehouseError, WarehouseUnavailable
 from student360.warehouse.postgres import PostgresEngine
-from student360.warehouse.scripts import Script, scripts
+from student360.warehouse.scripts import NO_NAMES, Script, scripts
 from student360.warehouse.sqlite import SqliteEngine
+from student360.warehouse.templates import Names
 
 TRAVELLING_TYPES = {
     "text": pa.string(),
@@ -139,10 +140,9 @@ class Transaction:
         with self.cursor() as cursor:
             return self.engine.columns(cursor, table)
 
-    def run(self, script: Script, section: str, fragments: Mapping[str, str] | None = None) -> None:
-        """Run the statements of a section of a SQL file, with more fragments put in than those of the engine."""
-        known = {**(fragments or {}), **self.engine.fragments, "home": self.engine.home}
-        for statement in script.statements(section, known):
+    def run(self, script: Script, section: str, names: Names = NO_NAMES) -> None:
+        """Run the statements of a section of a SQL file, which may use the given names and those of the engine."""
+        for statement in script.statements(section, {**names, **self.engine.fragments, "home": self.engine.home}):
             self.execute(statement)
 
     def create(self, script: Script) -> None:

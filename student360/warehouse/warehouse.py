@@ -135,8 +135,9 @@ def _descriptions() -> str:
 
 
 def _fingerprint(script: Script) -> str:
+    """A hash of a table's definition without comments. Braces are single, as when the first warehouses were made."""
     code = "".join(line.split("--")[0].strip() + "\n" for line in script.sections["schema"].splitlines())
-    return hashlib.sha256(code.encode()).hexdigest()
+    return hashlib.sha256(code.replace("{{ ", "{").replace(" }}", "}").encode()).hexdigest()
 
 
 def _known_objects(tx: Transaction) -> dict[str, str]:

@@ -12,7 +12,7 @@ from student360.contracts import contracts
 from student360.loading.merge import merge_feed
 from student360.loading.pipeline import stage_feed
 from student360.loading.receive import receive
-from student360.loading.rules import merge_rules
+from student360.loading.refresh import refresh_reference_tables
 from student360.settings import load_settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import scripts
@@ -147,7 +147,7 @@ def test_a_reference_to_nothing_stops_the_merge_and_nothing_of_it_stays(installa
     load({"students_2026-01-01.csv": STUDENTS})
     stage(installation, "attendance_2026-01-08.csv", MESSY)
     for rules in ("dim_attendance_codes", "dim_subjects", "dim_schools"):
-        merge_rules(installation.warehouse, scripts()[rules], load_settings())
+        refresh_reference_tables(installation.warehouse, [scripts()[rules]], load_settings())
     missing = {"sqlite": "date_key refers to a row that does not exist", "postgres": "23503"}[installation.engine]
     with pytest.raises(WarehouseError, match=missing), installation.warehouse.transaction() as tx:
         tx.execute("DELETE FROM dim_dates WHERE date_key = 20260107")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from student360.loading import many_students
+from student360.loading import bulk_risk
 from student360.settings import PROJECT, load_settings
 from student360_tests.conftest import run_pipeline
 from student360_tests.rules.examples import WORLDS
@@ -23,8 +23,8 @@ LEFT_OUT = {"student_id", "full_name", "student_durable_key", "homeroom"}
 def test_the_monitor_says_what_the_examples_say(
     installation: Installation, world: World, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many_students, "MANY_STUDENTS", many)
-    monkeypatch.setattr(many_students, "STUDENTS_AT_ONCE", 7)
+    monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", many)
+    monkeypatch.setattr(bulk_risk, "STUDENTS_AT_ONCE", 7)
     found = monitor_of(world, installation, tmp_path, monkeypatch)
     wrong = []
     for number, example in enumerate(world.examples, start=1):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from student360.cli.sample import District, write_district
-from student360.loading import many_students
+from student360.loading import bulk_risk
 from student360.rules.risk import indicators_as_of, risk_as_of, risk_said_on
 from student360.settings import PROJECT
 from student360_tests.support.installation import Installation
@@ -46,8 +46,8 @@ def monitor(installation: Installation) -> pd.DataFrame:
 def test_each_day_can_be_computed_again_and_agrees_with_what_was_said(
     installation: Installation, load: Load, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many_students, "MANY_STUDENTS", many)
-    monkeypatch.setattr(many_students, "STUDENTS_AT_ONCE", 15)
+    monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", many)
+    monkeypatch.setattr(bulk_risk, "STUDENTS_AT_ONCE", 15)
     seen: dict[date, pd.DataFrame] = {}
     for files in daily_files(tmp_path):
         load(files)
@@ -71,7 +71,7 @@ def test_each_day_can_be_computed_again_and_agrees_with_what_was_said(
 def test_a_correction_about_a_few_students_far_apart_changes_what_is_said_of_them_and_of_nobody_else(
     installation: Installation, load: Load, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many_students, "MANY_STUDENTS", many)
+    monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", many)
     load(daily_files(tmp_path)[0])
     before = monitor(installation)
     days = pd.bdate_range(end=before["known_until"][0], periods=5)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from student360.cli.sample import District
-from student360.loading import many_students
-from student360.loading.duck import rows_read
+from student360.loading import bulk_risk
+from student360.loading.bulk_duckdb import rows_read
 from student360.rules.risk import risk_as_of
 from student360.settings import PROJECT
 from student360.warehouse.transaction import Transaction
@@ -84,9 +84,9 @@ def test_students_judged_by_their_last_months_are_judged_as_by_all_of_their_year
             read.append(rows.num_rows)
         return rows
 
-    monkeypatch.setattr(many_students, "rows_read", counted)
-    monkeypatch.setattr(many_students, "MANY_STUDENTS", 1)
-    monkeypatch.setattr(many_students, "STUDENTS_AT_ONCE", 25)
+    monkeypatch.setattr(bulk_risk, "rows_read", counted)
+    monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", 1)
+    monkeypatch.setattr(bulk_risk, "STUDENTS_AT_ONCE", 25)
     rows = lives()
     load({f"students_{DAYS[0]}.csv": roster()})
     ends = [15, 62, 111, 147]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from student360.cli.report import to_do_report
-from student360.loading.rules import refused_rules
+from student360.loading.refresh import refused_rules
 from student360.operations.verify import verify
 from student360.rules.reference import check_reference, reference_path, reference_text
 from student360.rules.reference_checks import CHECKS, COLUMNS, ReferenceProblem

@@ -63,10 +63,14 @@ def ledger_in_a_second_transaction() -> None:
 
 def no_order_guard() -> None:
     """M3: what comes last counts, however old it is."""
-    real = merge_module.fact_merge()
+    real = merge_module.sql_file
     guard = re.compile(r"        WHEN \(k\.effective_date_key, k\.file_id\) > [^\n]*\n")
-    broken = Script(real.name, real.layer, guard.sub("", real.text))
-    merge_module.fact_merge = lambda: broken
+
+    def without_guard(folder: str, name: str) -> Script:
+        script = real(folder, name)
+        return Script(script.name, script.layer, guard.sub("", script.text))
+
+    merge_module.sql_file = without_guard
 
 
 def no_look_into_the_ledger() -> None:

@@ -13,7 +13,7 @@ from student360.definitions import build_defs
 from student360.settings import load_settings, warehouse_url
 from student360.warehouse import postgres
 from student360.warehouse.errors import WarehouseError, WarehouseUnavailable
-from student360.warehouse.scripts import Script, scripts
+from student360.warehouse.scripts import NO_NAMES, Script, scripts
 from student360.warehouse.transaction import Transaction
 from student360.warehouse.warehouse import Warehouse
 from student360_tests.conftest import ON_POSTGRES_ONLY, assert_every_row_is_accounted_for
@@ -162,9 +162,9 @@ def test_a_server_that_restarts_in_mid_load_costs_a_retry_and_nothing_else(
         restart_under(table)
         return real_append(self, table, rows)
 
-    def run(self: Transaction, script: Script, section: str, fragments: Mapping[str, str] | None = None) -> None:
-        restart_under((fragments or {}).get("table", script.name))
-        real_run(self, script, section, fragments)
+    def run(self: Transaction, script: Script, section: str, names: Mapping[str, Any] = NO_NAMES) -> None:
+        restart_under(names.get("table", script.name))
+        real_run(self, script, section, names)
 
     monkeypatch.setattr(Transaction, "append", append)
     monkeypatch.setattr(Transaction, "run", run)

@@ -20,7 +20,6 @@ from dagster import (
 
 from student360.contracts import Privacy
 from student360.ingest.files import now
-from student360.instance.event_batches import write_what_waits
 from student360.settings import load_settings
 from student360.warehouse import ledger
 from student360.warehouse.scripts import Script, scripts
@@ -101,5 +100,4 @@ def report_files(context: AssetExecutionContext, warehouse: Warehouse, feed: str
         for row in rows.to_dict("records"):
             shown = {name: row[name] for name in (*ledger.COUNTS, "outcome", "reason")}
             context.log_event(AssetMaterialization(LANDING_FILES, partition=row["file"], metadata=shown))
-        write_what_waits(context.instance)
         ledger.note_reported(tx, rows["claim_id"], now().isoformat())

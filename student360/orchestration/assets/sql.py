@@ -7,7 +7,7 @@ A table that a feed loads is a step of its own. The tables of rules are one step
 transaction, so that nobody reads a month without the risk that follows from it, and a run writes tens of events less.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,7 +26,6 @@ from dagster import (
 from student360.contracts import Contract
 from student360.loading.merge import merge_feed
 from student360.loading.receive import archive_finished
-from student360.loading.rules import merge_rules
 from student360.orchestration.assets.common import (
     OWNERS,
     engine_kind,
@@ -38,8 +37,10 @@ from student360.orchestration.assets.common import (
 from student360.orchestration.checks import load_check_specs, load_checks, rules_check_specs, rules_checks
 from student360.rules.reference import reference_digest
 from student360.settings import Settings, load_settings
-from student360.warehouse.scripts import Script, upstream
+from student360.warehouse.scripts import Script, upstream, upstream_through_views
 from student360.warehouse.warehouse import Transaction, Warehouse
+
+Refresh = Callable[[Warehouse, Sequence[Script], Settings], dict[str, dict[str, int]]]
 
 
 def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
@@ -49,7 +50,7 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
         name=script.name,
         group_name=script.layer,
         description=script.description,
-        deps=upstream(script),
+        deps=upstream_through_views(script),
         owners=OWNERS,
         kinds={"sql", engine_kind(), "table"},
         tags=privacy_tags(script),
@@ -71,38 +72,42 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
     return _feed
 
 
-def group_asset(name: str, scripts: Sequence[Script]) -> AssetsDefinition:
-    """The assets of tables that no feed loads, and of views, as one step in one transaction.
+def sql_spec(script: Script) -> AssetSpec:
+    """The spec of a table that no feed loads, or of a view.
 
-    Each is brought up to date with its rules and with what it is computed from, in the order given. Checks are told
-    last: for each, Dagster looks up its asset's row, and has to write first what it has said of assets.
+    On its own it is an external asset, which is what a view is to Dagster: the database computes it when it is read,
+    so there is nothing to materialize.
     """
-    specs = [
-        AssetSpec(
-            script.name,
-            group_name=script.layer,
-            description=script.description,
-            deps=upstream(script),
-            owners=OWNERS,
-            kinds={"sql", engine_kind(), "view" if script.is_view else "table"},
-            tags=privacy_tags(script),
-            metadata=table_metadata(script.name),
-        )
-        for script in scripts
-    ]
+    return AssetSpec(
+        script.name,
+        group_name=script.layer,
+        description=script.description,
+        deps=upstream(script) if script.is_view else upstream_through_views(script),
+        owners=OWNERS,
+        kinds={"sql", engine_kind(), "view" if script.is_view else "table"},
+        tags=privacy_tags(script),
+        metadata=table_metadata(script.name),
+    )
+
+
+def group_asset(name: str, scripts: Sequence[Script], refresh_all: Refresh) -> AssetsDefinition:
+    """Tables that no feed loads as one step, refreshed together in one transaction in the order given.
+
+    Checks are yielded last: Dagster reads the asset's record for each of them.
+    """
+    specs = [sql_spec(script) for script in scripts]
     check_specs = [spec for script in scripts for spec in rules_check_specs(script)]
 
     @multi_asset(name=name, specs=specs, check_specs=check_specs, can_subset=True)
     def _group(context: AssetExecutionContext, warehouse: Warehouse) -> Iterator[MaterializeResult | AssetCheckResult]:
         settings = load_settings()
         chosen = [script for script in scripts if AssetKey(script.name) in context.selected_asset_keys]
-        with warehouse.transaction():
-            told = {script.name: merge_rules(warehouse, script, settings) for script in chosen}
+        changed = refresh_all(warehouse, chosen, settings)
         with warehouse.reading() as tx:
             tables: list[MaterializeResult] = [
                 MaterializeResult(
                     asset_key=script.name,
-                    metadata={**told[script.name], **_figures(tx, script)},
+                    metadata={**changed[script.name], **_figures(tx, script)},
                     data_version=_version_of_rules(tx, script, settings),
                 )
                 for script in chosen

@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.threads import in_order
-from student360.loading.duck import computed_beside, rows_read
+from student360.loading.bulk_duckdb import computed_beside, rows_read
 from student360.loading.memory import give_back
 from student360.settings import Settings
-from student360.warehouse.scripts import Script, queries, scripts
+from student360.warehouse.scripts import Script, scripts, sql_file
 from student360.warehouse.transaction import Transaction
 
 MANY_MONTHS = 100_000
@@ -31,44 +31,44 @@ log = logging.getLogger(__name__)
 Tables = dict[str, pa.Table]
 
 
-def merge_months(tx: Transaction, script: Script, settings: Settings) -> None:
-    """Bring the months of students that were touched up to date: by the database, or by DuckDB where there are many."""
-    tx.run(script, "touch", queries())
-    if tx.count(script.statements("many", {})[0]) < MANY_MONTHS:
-        tx.run(script, "add", queries())
+def refresh_months(tx: Transaction, months: Script, settings: Settings) -> None:
+    """Count the months of students that a load touched: by the database, or by DuckDB where there are many."""
+    bulk = sql_file("bulk", months.name)
+    tx.run(months, "choose_months")
+    if tx.count(bulk.statements("many")[0]) < MANY_MONTHS:
+        tx.run(months, "count")
     else:
-        tx.run(script, "anew")
-        counted = partial(computed_beside, [script.rows], settings.staged, MEMORY)
-        for rows in in_order(counted, _parts(tx, script), PARTS_AT_ONCE):
-            tx.append("counted_in_parts", rows, copy_of=script.name)
+        tx.run(bulk, "recount_all")
+        counted = partial(computed_beside, months.statements("query"), settings.staged, MEMORY)
+        for rows in in_order(counted, _parts(tx, months, bulk), PARTS_AT_ONCE):
+            tx.append("counted_in_parts", rows, copy_of=months.name)
             passing(CrashPoint.MID_LOAD)
         give_back()
-        tx.run(script, "add_parts")
-        tx.refresh_statistics(script.name)
-    tx.run(script, "carry")
-    tx.run(script, "let_go")
+        tx.run(bulk, "add_parts")
+        tx.refresh_statistics(months.name)
+    tx.run(months, "carry_forward")
+    tx.run(months, "clean_up")
 
 
-def _parts(tx: Transaction, script: Script) -> Iterator[Tables]:
+def _parts(tx: Transaction, months: Script, bulk: Script) -> Iterator[Tables]:
     """What the rows are computed from: the tables that the query reads, for a month and as many students as fit memory.
 
     All of the facts of a month and student are in one part.
     """
-    read = script.mentions(frozenset(scripts()), "rows")
+    (query,) = months.statements("query")
+    read = months.mentions(frozenset(scripts()), "query")
     shared = {name: tx.arrow_table(name) for name in read - {"dim_students", "fact_attendance"}}
-    shared["kept"] = tx.arrow_table(f"{script.name} WHERE 1 = 0")
-    months = tx.numbers("SELECT DISTINCT month_key FROM touched ORDER BY month_key")
-    for number, month in enumerate(months, start=1):
+    shared["kept"] = tx.arrow_table(f"{months.name} WHERE 1 = 0")
+    month_keys = tx.numbers("SELECT DISTINCT month_key FROM touched ORDER BY month_key")
+    for number, month in enumerate(month_keys, start=1):
         days = ", ".join(map(str, tx.numbers("SELECT date_key FROM dim_dates WHERE month_key = ?", (month,))))
         facts = tx.count(f"SELECT COUNT(*) FROM fact_attendance WHERE date_key IN ({days})")
         how_many = {"how_many": str(max(1, math.ceil(facts / FACTS_AT_ONCE))), "month": str(month)}
-        for part in tx.query(script.statements("parts", how_many)[0]):
+        for part in tx.query(bulk.statements("parts", how_many)[0]):
             these = f"student_durable_key BETWEEN {part['first_student']:d} AND {part['last_student']:d}"
             yield shared | {
                 "touched": tx.arrow(f"SELECT * FROM touched WHERE month_key = {month:d} AND {these}"),
-                "dim_students": rows_read(tx, f"dim_students WHERE {these}", script.rows),
-                "fact_attendance": rows_read(
-                    tx, f"fact_attendance WHERE date_key IN ({days}) AND {these}", script.rows
-                ),
+                "dim_students": rows_read(tx, f"dim_students WHERE {these}", query),
+                "fact_attendance": rows_read(tx, f"fact_attendance WHERE date_key IN ({days}) AND {these}", query),
             }
-        log.info("attendance of %d is counted: %d of %d months", month, number, len(months))
+        log.info("attendance of %d is counted: %d of %d months", month, number, len(month_keys))

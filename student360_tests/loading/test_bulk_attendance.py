@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from student360.cli.sample import District
-from student360.loading import many_months
+from student360.loading import bulk_attendance
 from student360.operations.verify import verify
 from student360.settings import Settings, load_settings
 from student360_tests.conftest import run_pipeline
@@ -60,8 +60,8 @@ def months_as_the_database_counts(installation: Installation, settings: Settings
 
 @pytest.fixture(autouse=True)
 def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(many_months, "MANY_MONTHS", 1)
-    monkeypatch.setattr(many_months, "FACTS_AT_ONCE", 300)
+    monkeypatch.setattr(bulk_attendance, "MANY_MONTHS", 1)
+    monkeypatch.setattr(bulk_attendance, "FACTS_AT_ONCE", 300)
 
 
 @pytest.mark.parametrize("day_rule", ["share", "half", "any"])
@@ -71,7 +71,7 @@ def test_days_periods_schools_and_closures_are_counted_as_by_the_database(
     settings = with_days_off(replace(load_settings(), day_rule=day_rule), tmp_path)
     installation.drop(f"students_{DAYS[0]}.csv", roster(0))
     installation.drop(f"attendance_{DAYS[40]}.csv", attendance(1, 0, 40))
-    with caplog.at_level(logging.INFO, many_months.__name__):
+    with caplog.at_level(logging.INFO, bulk_attendance.__name__):
         run_pipeline(installation, settings)
     assert f"attendance of {DAYS[0]:%Y%m} is counted: 1 of" in caplog.text
     assert installation.warehouse.row_count("student_attendance_month") > 2 * len(STUDENTS)
@@ -86,7 +86,7 @@ def test_days_periods_schools_and_closures_are_counted_as_by_the_database(
 def test_what_came_before_is_carried_along_in_whatever_order_days_come(
     installation: Installation, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many_months, "MANY_MONTHS", many)
+    monkeypatch.setattr(bulk_attendance, "MANY_MONTHS", many)
     installation.drop(f"students_{DAYS[0]}.csv", roster(0))
     spans = [(40, 60), (0, 15), (15, 41), (3, 5), *((day, day + 1) for day in range(60, 68))]
     for number, (first, last) in enumerate(spans):
@@ -109,7 +109,7 @@ def test_where_only_absences_are_sent_the_database_counts(
     settings = replace(load_settings(), attendance_sent="absences_only")
     installation.drop(f"students_{DAYS[0]}.csv", roster(0))
     installation.drop(f"attendance_{DAYS[40]}.csv", attendance(3, 0, 40))
-    with caplog.at_level(logging.INFO, many_months.__name__):
+    with caplog.at_level(logging.INFO, bulk_attendance.__name__):
         run_pipeline(installation, settings)
     assert caplog.text == ""
     assert months_as_the_database_counts(installation, settings) == ()

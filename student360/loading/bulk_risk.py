@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.threads import in_order
-from student360.loading.duck import computed_beside, rows_read, words
+from student360.loading.bulk_duckdb import computed_beside, rows_read, words
 from student360.loading.memory import give_back
 from student360.settings import Settings
-from student360.warehouse.scripts import Script, queries, scripts
+from student360.warehouse.scripts import Script, scripts, sql_file
 from student360.warehouse.transaction import Transaction
 
 MANY_STUDENTS = 20_000
@@ -27,37 +27,37 @@ MEMORY = "150MB"
 IN_DUCKDB = {"home": "temp"}
 
 
-def judge(tx: Transaction, script: Script, settings: Settings) -> None:
-    """Judge the students who are due again: by the database, or by DuckDB where there are many."""
-    tx.run(script, "who", queries())
+def refresh_risk(tx: Transaction, risk: Script, settings: Settings) -> None:
+    """Judge the students who are due: by the database, or by DuckDB where there are many."""
+    tx.run(risk, "choose_students")
     students = tx.count("SELECT COUNT(*) FROM to_judge")
     if students < MANY_STUDENTS:
-        tx.run(script, "judge", queries())
+        tx.run(risk, "judge")
     else:
-        tx.run(script, "look_back")
-        statements = script.statements("beside", {**queries(), **IN_DUCKDB})
+        bulk = sql_file("bulk", risk.name)
+        tx.run(bulk, "older_months")
+        statements = [*risk.statements("levels", IN_DUCKDB), *risk.statements("judged", IN_DUCKDB)]
         judged = partial(computed_beside, statements, settings.staged, MEMORY)
-        parts = _parts(tx, script, math.ceil(students / STUDENTS_AT_ONCE), "\n".join(statements))
+        parts = _parts(tx, bulk, math.ceil(students / STUDENTS_AT_ONCE), "\n".join(statements))
         for rows in in_order(judged, parts, PARTS_AT_ONCE):
-            tx.append(script.name, rows)
+            tx.append(risk.name, rows)
             passing(CrashPoint.MID_LOAD)
         give_back()
-    tx.run(script, "let_go")
+    tx.run(risk, "clean_up")
 
 
-def _parts(tx: Transaction, script: Script, how_many: int, query: str) -> Iterator[Mapping[str, pa.Table]]:
-    """What the query reads, for some students after the others."""
+def _parts(tx: Transaction, bulk: Script, how_many: int, query: str) -> Iterator[Mapping[str, pa.Table]]:
+    """What the query reads, for one part of the students after the other."""
     shared: dict[str, pa.Table] = {}
-    for students in tx.query(script.statements("parts", {"how_many": str(how_many)})[0]):
-        some = {name: str(number) for name, number in students.items()}
-        due = script.statements("these", some)[0]
-        if_due = f"AND student_durable_key IN ({due})" if _are_scattered(**students) else ""
-        read = script.statements("read", some | {"if_due": if_due})
+    for part in tx.query(bulk.statements("parts", {"how_many": how_many})[0]):
+        students = bulk.statements("students_of_part", part)[0]
+        if_due = f"AND student_durable_key IN ({students})" if _are_scattered(**part) else ""
         own = defaultdict(list)
-        for source in (statement.removeprefix("SELECT * FROM ") for statement in read):
+        for statement in bulk.statements("read", {**part, "if_due": if_due}):
+            source = statement.removeprefix("SELECT * FROM ")
             own[source.split(maxsplit=1)[0]].append(rows_read(tx, source, query))
         shared = shared or {name: rows_read(tx, name, query) for name in _read(query) - own.keys()}
-        yield shared | {name: pa.concat_tables(rows) for name, rows in own.items()} | {"to_judge": tx.arrow(due)}
+        yield shared | {name: pa.concat_tables(rows) for name, rows in own.items()} | {"to_judge": tx.arrow(students)}
 
 
 def _are_scattered(first_student: int, last_student: int, students: int) -> bool:
