@@ -11,3 +11,16 @@ CREATE TABLE agg_attendance_trend (
     attendance_rate {{ real }} NOT NULL, -- Percent 0-100.
     PRIMARY KEY (school_year, month_key, grade_level, subject)
 ) {{ keyed }};
+
+-- name: query
+SELECT /*+ BROADCAST(c, b, d) */
+    d.school_year, d.month_key, COALESCE(s.grade_level, '(not given)') AS grade_level, b.subject,
+    COUNT(*) AS records,
+    SUM(c.absent_share_pct) AS absent_pct_sum,
+    CAST(100 * COUNT(*) - SUM(c.absent_share_pct) AS DOUBLE) / CAST(COUNT(*) AS DOUBLE) AS attendance_rate
+FROM fact_attendance AS f
+JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key AND c.absent_share_pct IS NOT NULL
+JOIN dim_students AS s ON s.student_durable_key = f.student_durable_key AND s.is_current = 1
+JOIN dim_subjects AS b ON b.subject_key = f.subject_key
+JOIN dim_dates AS d ON d.date_key = f.date_key
+GROUP BY d.school_year, d.month_key, COALESCE(s.grade_level, '(not given)'), b.subject;

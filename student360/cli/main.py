@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from student360.cli.sql import ENGINES, NothingToShow, statements_of
 from student360.settings import load_settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.warehouse import Warehouse
@@ -50,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     withdraw.add_argument("file", metavar="FILE", help="name or start of the hash")
     move = commands.add_parser("move", help="copy a warehouse into the one of STUDENT360_WAREHOUSE_URL, and compare")
     move.add_argument("source", metavar="FROM", help="sqlite:///<path> or postgresql://<user>@<host>/<database>")
+    sql = commands.add_parser("sql", help="the statements that run for a table or view, with all names filled in")
+    sql.add_argument("name", metavar="NAME", help="a table or view, e.g. student_risk")
+    sql.add_argument("--engine", choices=ENGINES, help="the warehouse's by default; duckdb for what is large")
     docs = commands.add_parser("docs", help="write the data dictionary and the asset graph")
     docs.add_argument("folder", type=Path)
     return parser
@@ -149,6 +153,16 @@ def _move(chosen: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _sql(chosen: argparse.Namespace, console: Console) -> int:
+    try:
+        text = statements_of(chosen.name, chosen.engine or _warehouse().engine.name)
+    except NothingToShow as problem:
+        console.print(f"[red]{problem}[/red]")
+        return 1
+    print(text)
+    return 0
+
+
 def _docs(chosen: argparse.Namespace, console: Console) -> int:
     from student360.cli.asset_graph import asset_graph_svg
     from student360.cli.data_dictionary import data_dictionary
@@ -168,6 +182,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Console], int]] = {
     "reprocess": _reprocess,
     "withdraw": _withdraw,
     "move": _move,
+    "sql": _sql,
     "docs": _docs,
 }
 

@@ -4,10 +4,8 @@ Belongs here: how much memory it may take, where the rest lies meanwhile, what i
 computes (the SQL files, the same text that the database runs), when that pays.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ import pyarrow as pa
 
 from student360.ingest.files import make_private
 from student360.warehouse.errors import WarehouseError
+from student360.warehouse.scripts import columns_named
 from student360.warehouse.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -46,19 +45,7 @@ def duckdb_beside(folder: Path, memory: str, threads: int) -> Iterator["duckdb.D
 
 def rows_read(tx: Transaction, source: str, query: str) -> pa.Table:
     """A table, or '<table> WHERE ...', with those of its columns that a query names, by an alias where it has one."""
-    return tx.arrow_table(source, _named(source.split(maxsplit=1)[0], query))
-
-
-@cache
-def _named(table: str, query: str) -> frozenset[str]:
-    """What a query may mean as columns of a table; asked for every part, with the same text."""
-    aliases = "|".join(re.findall(rf"\b{table} AS (\w+)", query))
-    return frozenset(re.findall(rf"\b(?:{aliases})\.(\w+)", query)) if aliases else words(query)
-
-
-def words(query: str) -> frozenset[str]:
-    """The names in a query, and its other words."""
-    return frozenset(re.findall(r"\w+", query))
+    return tx.arrow_table(source, columns_named(source.split(maxsplit=1)[0], query))
 
 
 def computed_beside(statements: Sequence[str], folder: Path, memory: str, tables: Mapping[str, pa.Table]) -> pa.Table:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.threads import in_order
-from student360.loading.bulk_duckdb import computed_beside, rows_read, words
+from student360.loading.bulk_duckdb import computed_beside, rows_read
 from student360.loading.memory import give_back
 from student360.settings import Settings
 from student360.warehouse.scripts import Script, scripts, sql_file
@@ -68,7 +68,7 @@ def _are_scattered(first_student: int, last_student: int, students: int) -> bool
     return last_student - first_student >= 2 * students
 
 
-def _read(query: str) -> frozenset[str]:
+def _read(query: str) -> set[str]:
     """The tables and views that a query reads and does not itself define."""
     defined = re.findall(r"(\w+) AS (?:MATERIALIZED )?\(", query)
-    return words(query) & scripts().keys() - set(defined)
+    return set(re.findall(r"\w+", query)) & scripts().keys() - set(defined)

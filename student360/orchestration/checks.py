@@ -107,7 +107,12 @@ def _fix_rules(script: Script) -> str:
 def load_check_keys() -> list[AssetCheckKey]:
     """The checks that loads and merges of rules make."""
     loads = [spec.key for contract in contracts().values() for spec in load_check_specs(contract)]
-    return loads + [spec.key for script in scripts().values() for spec in rules_check_specs(script)]
+    return loads + rules_check_keys()
+
+
+def rules_check_keys() -> list[AssetCheckKey]:
+    """The checks of reference files. Their result cannot change before the file does."""
+    return [spec.key for script in scripts().values() for spec in rules_check_specs(script)]
 
 
 def load_checks(tx: Transaction, contract: Contract) -> list[AssetCheckResult]:

@@ -40,7 +40,7 @@ from student360.ingest.files import LandedFile, is_being_written, landed_files
 from student360.loading.receive import prepare_folders, recognised_feed
 from student360.orchestration.assets.raw import ReceiveConfig
 from student360.orchestration.automation import INGEST_GROUPS, ingest
-from student360.orchestration.checks import load_check_keys
+from student360.orchestration.checks import load_check_keys, rules_check_keys
 from student360.rules.reference import rules_digest, stale_rules
 from student360.settings import Settings, load_settings
 from student360.warehouse import ledger
@@ -221,11 +221,12 @@ def _request(
     feeds = set(contracts()) if finish_left_over else _feeds_of(batch)
     tickets = [file.ticket for file in batch]
     config = {contracts()[feed].raw_asset: ReceiveConfig(ready=tickets) for feed in sorted(feeds)}
-    assets = _assets_for(context, feeds, settings)
+    assets, stale = _assets_for(context, feeds, settings)
+    unchanged_rules = [key for key in rules_check_keys() if key.asset_key not in stale]
     return RunRequest(
         run_key=run_key,
         asset_selection=sorted(assets, key=str),
-        asset_check_keys=[key for key in load_check_keys() if key.asset_key in assets],
+        asset_check_keys=[key for key in load_check_keys() if key.asset_key in assets and key not in unchanged_rules],
         run_config=RunConfig(ops=config),
         tags={"student360/files": str(len(batch)), "student360/feeds": " ".join(sorted(feeds))},
     )
@@ -245,8 +246,10 @@ def _feeds_of(batch: list[LandedFile]) -> set[str]:
     return feeds or ({min(contracts())} if unknown else set())
 
 
-def _assets_for(context: SensorEvaluationContext, feeds: Collection[str], settings: Settings) -> set[AssetKey]:
-    """The raw assets of the feeds and all they lead to, and the rules that changed since they were merged.
+def _assets_for(
+    context: SensorEvaluationContext, feeds: Collection[str], settings: Settings
+) -> tuple[set[AssetKey], set[AssetKey]]:
+    """The raw assets of the feeds and all they lead to, and the rules that changed since they were merged; the latter.
 
     What other feeds load is left out, unless students or their ids came: facts may be waiting for them.
     """
@@ -259,5 +262,5 @@ def _assets_for(context: SensorEvaluationContext, feeds: Collection[str], settin
     freed = not WAITED_FOR.isdisjoint(feeds)
     others = {c.loads for c in contracts().values() if c.feed not in feeds and not freed}
     with Warehouse(url=settings.warehouse_url).reading() as tx:
-        stale = stale_rules(ledger.settings(tx), settings)
-    return (set(reached.resolve(repository.asset_graph)) - set(map(AssetKey, others))) | set(map(AssetKey, stale))
+        stale = set(map(AssetKey, stale_rules(ledger.settings(tx), settings)))
+    return (set(reached.resolve(repository.asset_graph)) - set(map(AssetKey, others))) | stale, stale

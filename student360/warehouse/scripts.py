@@ -288,6 +288,13 @@ def in_order(layer: str) -> tuple[Script, ...]:
 
 
 @cache
+def columns_named(table: str, query: str) -> frozenset[str]:
+    """The words of a query that may be columns of a table: those after one of its aliases; without an alias, all."""
+    aliases = "|".join(re.findall(rf"\b{table} AS (\w+)", query))
+    return frozenset(re.findall(rf"\b(?:{aliases})\.(\w+)" if aliases else r"\w+", query))
+
+
+@cache
 def sql_file(folder: str, name: str) -> Script:
     """A SQL file that defines no table: of sql/merge, sql/bulk or sql/operations."""
     return Script(name, folder, (SQL / folder / f"{name}.sql").read_text(encoding="utf-8"))

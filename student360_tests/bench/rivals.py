@@ -3,7 +3,6 @@
 Belongs here: the other sides. Does not belong here: how they are measured (`measuring.py`).
 """
 
-import inspect
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ import pyarrow.compute as pc
 import sqlalchemy
 from pyarrow import csv
 
-from student360.orchestration.assets.spark import AGGREGATES
-from student360.spark.aggregates import READ
+from student360.spark.aggregates import tables_read
 from student360.warehouse import postgres, sqlite
 from student360.warehouse.scripts import scripts
 from student360.warehouse.warehouse import Warehouse
@@ -123,11 +121,14 @@ def pandas_and_script(engine: str, target: str, file: Path) -> int:
 
 def aggregates_by_duckdb(warehouse: Warehouse, queries: list[str]) -> int:
     """Read what the aggregates need into DuckDB, in this process, and compute them there. Returns how many rows."""
-    tables = {table for function in AGGREGATES.values() for table in inspect.signature(function).parameters}
+    tables: dict[str, set[str]] = {}
+    for script in (script for script in scripts().values() if script.layer == "spark"):
+        for table, columns in tables_read(script).items():
+            tables.setdefault(table, set()).update(columns)
     with duckdb.connect() as database:
         with warehouse.reading() as tx:
             for table in sorted(tables):
-                batches = tx.arrow_batches(table, READ.get(table))
+                batches = tx.arrow_batches(table, tables[table])
                 first = next(batches)
                 database.register("coming", pa.RecordBatchReader.from_batches(first.schema, chain([first], batches)))
                 database.execute(f"CREATE TABLE {table} AS SELECT * FROM coming")

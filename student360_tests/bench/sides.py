@@ -3,7 +3,6 @@
 python -m student360_tests.bench.sides ours|trends|floor|pandas ...     prints one line of JSON
 """
 
-import inspect
 import json
 import sys
 import time
@@ -56,28 +55,28 @@ def trends(how: str) -> dict[str, Any]:
     how: `spark-1` or `spark-2` (so many workers), `duckdb` (the rows are read into it first) or `sql`. Tells how many
     seconds each took, the session included, and how many rows came out.
     """
-    from student360.orchestration.assets.spark import AGGREGATES
     from student360.settings import load_settings
-    from student360.spark import aggregates
-    from student360.warehouse.scripts import check_query
+    from student360.spark.aggregates import aggregate, tables_read
+    from student360.warehouse.scripts import check_query, scripts
     from student360.warehouse.warehouse import Warehouse
 
     url = load_settings().warehouse_url
+    aggregates = [script for script in scripts().values() if script.layer == "spark"]
+    queries = [check_query(script.name) for script in aggregates]
     began = time.perf_counter()
     rows = 0
     if how.startswith("spark"):
         from student360.spark.session import Spark
 
         spark = Spark(master=f"local[{how[-1]}]")
-        for function in AGGREGATES.values():
-            tables = inspect.signature(function).parameters
-            frames = [spark.read(url, table, aggregates.READ.get(table, ())) for table in tables]
-            rows += function(*frames).toArrow().num_rows
+        for script in aggregates:
+            tables = {name: spark.read(url, name, columns) for name, columns in tables_read(script).items()}
+            rows += aggregate(script, tables).toArrow().num_rows
     elif how == "duckdb":
-        rows = rivals.aggregates_by_duckdb(Warehouse(url=url), [check_query(name) for name in AGGREGATES])
+        rows = rivals.aggregates_by_duckdb(Warehouse(url=url), queries)
     else:
         with Warehouse(url=url).reading() as tx:
-            rows = sum(len(tx.query(check_query(name))) for name in AGGREGATES)
+            rows = sum(len(tx.query(query)) for query in queries)
     return {"seconds": time.perf_counter() - began, "rows": rows}
 
 

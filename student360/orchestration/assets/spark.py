@@ -1,37 +1,25 @@
 """The Spark layer: aggregates of the warehouse, written back to it.
 
-Belongs here: which tables each aggregate reads. Does not belong here: what is computed (`spark/aggregates.py`).
+Contains the assets; not what is computed (`sql/spark`).
 """
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 from dagster import AssetIn, AssetsDefinition, asset
 
 from student360.orchestration.assets.common import OWNERS, engine_kind, privacy_tags, table_metadata
 from student360.orchestration.automation import AFTER_EACH_LOAD
-from student360.spark import aggregates
+from student360.spark.aggregates import aggregate, tables_read
 from student360.warehouse.scripts import Script
-
-AGGREGATES: dict[str, Callable[..., Any]] = {
-    "agg_attendance_trend": aggregates.attendance_trend,
-    "agg_score_trend": aggregates.score_trend,
-    "agg_risk_tiers": aggregates.risk_tiers,
-    "agg_top_performers": aggregates.top_performers,
-}
 
 
 def spark_asset(script: Script) -> AssetsDefinition:
-    """The asset of an aggregate; its inputs are the parameters of its function, which are names of tables."""
-    aggregate = AGGREGATES[script.name]
+    """The asset of an aggregate; its inputs are the tables that its query reads."""
     inputs = {
         table: AssetIn(
-            table,
-            input_manager_key="warehouse_io_manager",
-            metadata={"load_as": "spark", "columns": list(aggregates.READ.get(table, ()))},
+            table, input_manager_key="warehouse_io_manager", metadata={"load_as": "spark", "columns": columns}
         )
-        for table in inspect.signature(aggregate).parameters
+        for table, columns in tables_read(script).items()
     }
 
     @asset(
@@ -47,6 +35,6 @@ def spark_asset(script: Script) -> AssetsDefinition:
         automation_condition=AFTER_EACH_LOAD,
     )
     def _aggregate(**tables) -> Any:  # type: ignore[no-untyped-def]
-        return aggregate(**tables)
+        return aggregate(script, tables)
 
     return _aggregate

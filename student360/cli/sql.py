@@ -1,0 +1,104 @@
+"""Print the statements behind a table or view, with all names filled in: what `dbt compile` is to dbt.
+
+Contains which SQL files speak of a table, and for which engine; not how names are filled in (`warehouse/templates.py`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from student360.loading.fact_names import fact_names
+from student360.warehouse import postgres, sqlite
+from student360.warehouse.scripts import Script, scripts, sql_file
+from student360.warehouse.templates import Names
+
+NAMES: Mapping[str, Names] = {
+    "sqlite": sqlite.FRAGMENTS | {"home": "main"},
+    "postgres": postgres.FRAGMENTS | {"home": "student360"},
+    "duckdb": {"home": "temp"},
+    "spark": {},
+}
+ENGINES = tuple(NAMES)
+# Known only while a run is under way: the days that a batch is about, the size of a part, and so on.
+AT_RUN_TIME = {
+    name: f":{name}"
+    for name in ("how_many", "month", "first_student", "last_student", "if_due", "day", "school_year", "staging")
+}
+FACT_MERGE = {
+    "merge/fact": ("files_ready_again", "waiting", "incoming", "upsert", "keep_waiting"),
+    "merge/merged": ("count",),
+    "bulk/fact": ("span", "may_meet", "add"),
+    "merge/snapshot": ("scope", "vanished", "covered", "withdraw", "shrink_extent"),
+    "merge/rekey": ("move",),
+}
+LARGE_FILE = {"bulk/large_file": ("staged", "waiting", "facts", "merged")}
+BY_DUCKDB = {"student_attendance_month": ("query",), "student_risk": ("levels", "judged")}
+FRAGMENTS_ALONE = frozenset({"query", "resolve", "in_words", "students_to_judge", "levels", "judged"})
+
+
+class NothingToShow(Exception):
+    """There is no such table, or the engine does not compute it."""
+
+
+def statements_of(name: str, engine: str) -> str:
+    """The SQL that runs for a table or view on an engine, section by section, each under its file and name.
+
+    engine: sqlite and postgres hold the warehouse; duckdb computes what is large; spark the aggregates. What is known
+    only at run time is shown as :name. Raises NothingToShow.
+    """
+    if name not in scripts():
+        raise NothingToShow(f"There is no table or view '{name}'.")
+    sections = list(_sections(scripts()[name], engine))
+    if not sections:
+        raise NothingToShow(f"{engine} does not compute '{name}'.")
+    shown = []
+    for script, section, names in sections:
+        statements = script.statements(section, {**names, **NAMES[engine]})
+        if section == "schema" and script.is_fact and engine == "postgres":
+            statements = [
+                *postgres.created_without_key(script).statements(section, NAMES[engine]),
+                f"-- With the first rows:\n{postgres.key_statement(script)}",
+                postgres.references_statement(script),
+            ]
+        if statements:
+            shown.append(f"-- {_file(script)}, {section}\n" + ";\n\n".join(statements) + ";\n")
+    return "\n".join(shown)
+
+
+def _file(script: Script) -> str:
+    """Where a script is written: staging tables are made from the contract of their feed."""
+    if script.layer == "staging":
+        return f"student360/contracts/{script.name.removeprefix('stg_')}.py"
+    return f"sql/{script.layer}/{script.name}.sql"
+
+
+def _sections(table: Script, engine: str) -> Iterator[tuple[Script, str, Names]]:
+    """The sections that run for a table on an engine, with the names that they are given."""
+    names = _names_of(table)
+    own: Iterable[str]
+    if engine == "duckdb":
+        own, shared = BY_DUCKDB.get(table.name, ()), LARGE_FILE
+    elif engine == "spark":
+        own, shared = ("query",) if table.layer == "spark" else (), {}
+    else:
+        merge = table.sections.get("merge", "")
+        put_in = {section for section in table.sections if f"{{{{ {section} }}}}" in merge}
+        own, shared = (s for s in table.sections if s not in put_in | FRAGMENTS_ALONE), FACT_MERGE
+    yield from ((table, section, names) for section in own)
+    if table.is_fact:
+        for file, sections in shared.items():
+            yield from ((sql_file(*file.split("/")), section, names) for section in sections)
+
+
+def _names_of(table: Script) -> Names:
+    if not table.is_fact:
+        return AT_RUN_TIME
+    own = fact_names(table)
+    by_day = f"{own['day']} BETWEEN :first_day AND :last_day"
+    return (
+        AT_RUN_TIME
+        | own
+        | {
+            "near": f"t.{by_day}" if table.primary_key[0] == own["day"] else "1 = 1",
+            "days": f"r.{by_day}",
+            "empty_staging": f"DELETE FROM {own['staging']} WHERE file_id IN (:files)",
+        }
+    )

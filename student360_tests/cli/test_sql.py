@@ -1,0 +1,111 @@
+"""`student360 sql` prints the statements that run, with all names filled in."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from student360.cli.sample import District, write_district
+from student360.cli.sql import ENGINES, NothingToShow, statements_of
+from student360.loading import bulk_attendance, bulk_risk
+from student360.settings import load_settings
+from student360.warehouse.scripts import scripts
+from student360.warehouse.transaction import Transaction
+from student360_tests.conftest import run_pipeline
+from student360_tests.support.installation import Installation
+from student360_tests.test_definitions import run
+
+ROSTER = "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\n"
+AT_RUN_TIME = (
+    (r"(\w+\.\w+) BETWEEN \d{8} AND \d{8}", r"\1 BETWEEN :first_day AND :last_day"),
+    (r"(DELETE FROM stg_\w+) WHERE file_id IN \([\d, ]+\)", r"\1 WHERE file_id IN (:files)"),
+)
+
+
+def printed(engine: str) -> str:
+    return "\n".join(statements_of(name, engine) for name in scripts())
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements of SQL files that are executed, as they are sent to the database."""
+    sent: list[str] = []
+    of_files = [0]
+    real_run, real_execute = Transaction.run, Transaction.execute
+
+    def run_file(self: Transaction, *arguments: Any) -> None:
+        of_files[0] += 1
+        real_run(self, *arguments)
+        of_files[0] -= 1
+
+    def execute(self: Transaction, statement: str, parameters: Sequence[Any] = ()) -> None:
+        if of_files[0]:
+            sent.append(statement)
+        real_execute(self, statement, parameters)
+
+    monkeypatch.setattr(Transaction, "run", run_file)
+    monkeypatch.setattr(Transaction, "execute", execute)
+    return sent
+
+
+def test_what_is_printed_is_what_runs(installation: Installation, executed: list[str]) -> None:
+    write_district(installation.data / "landing", District(students=30, days=25))
+    run_pipeline(installation, load_settings())
+    day = "Student_ID,Date,Attendance_Status\nS000001,2025-09-02,Absent\nX1,2025-09-02,Absent\n"
+    installation.drop("attendance_2025-12-01.csv", day.encode())
+    installation.drop("student_id_changes.csv", b"Old_Student_ID,New_Student_ID\nS000002,N2\n")
+    run_pipeline(installation, load_settings())
+    known = printed(installation.engine)
+    assert len(set(executed)) > 150
+    for statement in sorted(set(executed)):
+        shown = statement
+        for pattern, name in AT_RUN_TIME:
+            shown = re.sub(pattern, name, shown)
+        if installation.schema:
+            shown = shown.replace(installation.schema, "student360")
+        assert shown in known, statement
+
+
+def test_what_duckdb_computes_of_much_is_printed_too(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[str] = []
+    for module in (bulk_attendance, bulk_risk):
+        real = module.computed_beside
+
+        def spied(statements: Sequence[str], *more: Any, real: Any = real) -> Any:
+            computed.extend(statements)
+            return real(statements, *more)
+
+        monkeypatch.setattr(module, "computed_beside", spied)
+    monkeypatch.setattr(bulk_attendance, "MANY_MONTHS", 1)
+    monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", 1)
+    write_district(installation.data / "landing", District(students=30, days=25))
+    run_pipeline(installation, load_settings())
+    known = statements_of("student_attendance_month", "duckdb") + statements_of("student_risk", "duckdb")
+    assert len(set(computed)) == 3
+    assert all(statement in known for statement in computed)
+
+
+def test_each_table_and_view_has_its_statements_on_the_engines_that_compute_it() -> None:
+    computed: dict[str, set[str]] = {engine: set() for engine in ENGINES}
+    for engine, names in computed.items():
+        for name in scripts():
+            try:
+                text = statements_of(name, engine)
+            except NothingToShow:
+                continue
+            assert "{{" not in text
+            names.add(name)
+    assert computed["sqlite"] == computed["postgres"] == set(scripts())
+    assert computed["spark"] == {name for name, script in scripts().items() if script.layer == "spark"}
+    assert {"student_risk", "student_attendance_month", "fact_attendance"} <= computed["duckdb"] < set(scripts())
+
+
+def test_the_command_prints_a_table_and_names_what_there_is_not(installation: Installation) -> None:
+    shown = run(installation, "student360", "sql", "student_risk")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.strip() == statements_of("student_risk", installation.engine).strip()
+    missing = run(installation, "python", "-m", "student360", "sql", "student_risks")
+    assert (missing.returncode, missing.stdout) == (1, "There is no table or view 'student_risks'.\n")
