@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RIVALS := .venv-rivals
+NEXT := .venv-next
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
 # WAREHOUSE=postgres: demo, dev and status on a real PostgreSQL out of a Python package, in data/postgres.
@@ -12,7 +13,7 @@ ON := $(if $(filter postgres,$(WAREHOUSE)),$(BIN)/python -m student360.warehouse
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: setup demo dev test status lint format docs latency bench lock clean java trust faults bad-inputs kills mutants soak
+.PHONY: setup demo dev test status lint format docs latency bench lock clean java trust faults bad-inputs kills mutants soak next-dagster
 
 setup: $(READY)
 
@@ -86,9 +87,20 @@ $(READY): requirements.lock pyproject.toml setup.py dagster.yaml
 java: $(READY)
 	@$(BIN)/python -m student360.spark.java >/dev/null 2>&1 || .ci/install-java || true
 
+# The tests that touch Dagster, against the newest Dagster of the package index: what an upgrade would break.
+next-dagster: java
+	@test -x $(NEXT)/bin/python || $(PYTHON) -m venv $(NEXT)
+	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check --upgrade \
+		dagster dagster-webserver dagster-pandas dagster-postgres dagster-pyspark
+	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(NEXT)/bin/pip list 2>/dev/null | grep -i '^dagster'
+	@umask 077 && $(NEXT)/bin/pytest student360_tests/test_definitions.py student360_tests/test_end_to_end.py \
+		student360_tests/orchestration student360_tests/instance student360_tests/trust/test_daemon_dies.py
+
 lock:
 	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-strip-extras -q -o requirements.lock
 
 clean:
-	rm -rf $(VENV) $(RIVALS) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(RIVALS) $(NEXT) .pytest_cache .ruff_cache .mypy_cache

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster import AssetKey, DagsterRunStatus
 
 from student360.cli.sample import District, write_district
 from student360.spark.java import find_java
-from student360_tests.conftest import assert_every_row_is_accounted_for
+from student360_tests.conftest import SQLITE_AND_POSTGRES_IN_FULL, assert_every_row_is_accounted_for
 from student360_tests.support.canaries import CANARIES, assert_no_canary_outside
 from student360_tests.support.installation import Installation, wait_until
 from student360_tests.support.postgres import OwnServer, ask
@@ -24,6 +25,23 @@ BROKEN_ROSTER = ROSTER.replace("S900000,", f"{CANARIES[0]} {CANARIES[1]},")
 @pytest.mark.fault("F16")
 @pytest.mark.xdist_group("daemon")
 def test_files_dropped_before_and_after_start_reach_the_risk_view(installation: Installation) -> None:
+    drop_files_until_they_are_in_the_risk_view(installation)
+
+
+@pytest.mark.xdist_group("daemon")
+@pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
+def test_they_do_so_with_a_stock_dagster_yaml(installation: Installation) -> None:
+    """Nothing of student360.instance is configured: no launcher, no retries, no threads for sensors."""
+    path = installation.dagster_home / "dagster.yaml"
+    ours = yaml.safe_load(path.read_text())
+    stock = {name: ours[name] for name in ("storage", "telemetry") if name in ours}
+    path.write_text(yaml.safe_dump(stock))
+    assert "student360" not in path.read_text()
+    drop_files_until_they_are_in_the_risk_view(installation)
+
+
+def drop_files_until_they_are_in_the_risk_view(installation: Installation) -> None:
+    """Facts before the daemon starts, then their roster, among files that are refused."""
     sample = installation.root / "sample"
     files = {path.name.split("_")[0]: path for path in write_district(sample, District(students=50, days=20))}
     installation.drop(files["attendance"].name, files["attendance"].read_bytes())

@@ -22,14 +22,14 @@ AT_RUN_TIME = {
     name: f":{name}"
     for name in ("how_many", "month", "first_student", "last_student", "if_due", "day", "school_year", "staging")
 }
-FACT_MERGE = {
+FACT_MERGE: Mapping[str, tuple[str, ...]] = {
     "merge/fact": ("files_ready_again", "waiting", "incoming", "upsert", "keep_waiting"),
     "merge/merged": ("count",),
     "bulk/fact": ("span", "may_meet", "add"),
     "merge/snapshot": ("scope", "vanished", "covered", "withdraw", "shrink_extent"),
     "merge/rekey": ("move",),
 }
-LARGE_FILE = {"bulk/large_file": ("staged", "waiting", "facts", "merged")}
+LARGE_FILE: Mapping[str, tuple[str, ...]] = {"bulk/large_file": ("staged", "waiting", "facts", "merged")}
 BY_DUCKDB = {"student_attendance_month": ("query",), "student_risk": ("levels", "judged")}
 FRAGMENTS_ALONE = frozenset({"query", "resolve", "in_words", "students_to_judge", "levels", "judged"})
 
@@ -74,6 +74,7 @@ def _sections(table: Script, engine: str) -> Iterator[tuple[Script, str, Names]]
     """The sections that run for a table on an engine, with the names that they are given."""
     names = _names_of(table)
     own: Iterable[str]
+    shared: Mapping[str, tuple[str, ...]]
     if engine == "duckdb":
         own, shared = BY_DUCKDB.get(table.name, ()), LARGE_FILE
     elif engine == "spark":
