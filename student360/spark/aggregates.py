@@ -1,7 +1,7 @@
-"""The aggregates as pure functions: Spark DataFrames in, a Spark DataFrame out.
+"""The aggregates as pure functions from Spark DataFrames to a Spark DataFrame.
 
-Belongs here: what is counted and averaged. Does not belong here: reading and writing. Sums are of integers and each
-rate is one division, so that SQL gives the same figures to the last bit (sql/checks/agg_*.sql, tested).
+All sums are of integers and each rate is a single division, so that the equivalent SQL (sql/checks/agg_*.sql, compared
+in tests) yields bit-identical figures. The IO manager reads and writes the tables.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 TOP = 10
-# What is read of a table; all of one that is not named here. No student's name leaves the warehouse.
+# The columns read of each table (all of them if the table is not listed). Students' names never leave the warehouse.
 READ = {
     "fact_attendance": ("date_key", "student_durable_key", "subject_key", "attendance_code_key"),
     "fact_performance": ("student_durable_key", "date_key", "subject_key", "percent_bp"),
@@ -26,9 +26,9 @@ def attendance_trend(
     dim_subjects: "DataFrame",
     dim_dates: "DataFrame",
 ) -> "DataFrame":
-    """Attendance rate (percent 0-100) by school year, month, grade level and subject.
+    """Return the attendance rate (percent 0-100) by school year, month, grade level and subject.
 
-    Rows whose code is unmapped or means no school count in neither part.
+    Rows with an unmapped code or with a code for "no school" are excluded from numerator and denominator.
     """
     from pyspark.sql import functions as f
 
@@ -52,7 +52,7 @@ def attendance_trend(
 def score_trend(
     fact_performance: "DataFrame", dim_students: "DataFrame", dim_subjects: "DataFrame", dim_dates: "DataFrame"
 ) -> "DataFrame":
-    """Average score (percent 0-100) by school year, month, grade level and subject; flagged scores left out."""
+    """Return the average score (percent 0-100) by school year, month, grade level and subject; no flagged scores."""
     from pyspark.sql import functions as f
 
     rows = _scores(fact_performance, dim_students, dim_subjects).join(f.broadcast(dim_dates), "date_key")
@@ -60,7 +60,7 @@ def score_trend(
 
 
 def risk_tiers(v_student_risk_monitor: "DataFrame") -> "DataFrame":
-    """How many students of each grade level are in each risk tier."""
+    """Return the number of students per grade level and risk tier."""
     from pyspark.sql import functions as f
 
     graded = v_student_risk_monitor.withColumn("grade_level", f.coalesce("grade_level", f.lit("(not given)")))
@@ -68,7 +68,7 @@ def risk_tiers(v_student_risk_monitor: "DataFrame") -> "DataFrame":
 
 
 def top_performers(fact_performance: "DataFrame", dim_students: "DataFrame", dim_subjects: "DataFrame") -> "DataFrame":
-    """The ten best students of each grade level and subject by average score; ties go by student id."""
+    """Return the ten students with the highest average score per grade level and subject; ties are by student id."""
     from pyspark.sql import Window
     from pyspark.sql import functions as f
 
@@ -79,7 +79,7 @@ def top_performers(fact_performance: "DataFrame", dim_students: "DataFrame", dim
 
 
 def _scores(fact_performance: "DataFrame", dim_students: "DataFrame", dim_subjects: "DataFrame") -> "DataFrame":
-    """The scores that count, with their student and subject."""
+    """Join the scores without a flag with their students and subjects."""
     from pyspark.sql import functions as f
 
     return (
@@ -90,7 +90,7 @@ def _scores(fact_performance: "DataFrame", dim_students: "DataFrame", dim_subjec
 
 
 def _averaged(scores: "DataFrame", *keys: str) -> "DataFrame":
-    """Number, sum (basis points) and average (percent 0-100) of the scores for each value of the keys."""
+    """Return number, sum (basis points) and average (percent 0-100) of the scores, grouped by the keys."""
     from pyspark.sql import functions as f
 
     return (
