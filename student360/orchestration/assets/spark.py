@@ -1,7 +1,4 @@
-"""The Spark layer: aggregates of the warehouse, written back to it.
-
-Belongs here: which tables each aggregate reads. Does not belong here: what is computed (`spark/aggregates.py`).
-"""
+"""The Spark layer: one asset per aggregate of the warehouse, written back to it (see `spark/aggregates.py`)."""
 
 import inspect
 from collections.abc import Callable
@@ -23,7 +20,7 @@ AGGREGATES: dict[str, Callable[..., Any]] = {
 
 
 def spark_asset(script: Script) -> AssetsDefinition:
-    """The asset of an aggregate; its inputs are the parameters of its function, which are names of tables."""
+    """Return the asset of an aggregate. Its inputs are the tables named by the parameters of its function."""
     aggregate = AGGREGATES[script.name]
     inputs = {
         table: AssetIn(
