@@ -252,7 +252,7 @@ def _assets_for(context: SensorEvaluationContext, feeds: Collection[str], settin
     """
     repository = context.repository_def
     if repository is None:
-        raise RuntimeError("the landing sensor needs its repository")
+        raise RuntimeError("the landing sensor requires a repository definition")
     ingest_assets = AssetSelection.groups(*INGEST_GROUPS)
     raw = AssetSelection.assets(*(contracts()[feed].raw_asset for feed in sorted(feeds)))
     reached = (raw.downstream() & ingest_assets) if feeds else AssetSelection.groups("marts")

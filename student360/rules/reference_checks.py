@@ -123,7 +123,7 @@ def _consistent_levels(rows: pd.DataFrame) -> list[Mistake]:
     for columns, column in ((group, "minimum_data"), (group, "weight"), (["rule_set", "indicator"], "window_size")):
         filled_rows = rows.fillna("")
         differs = filled_rows[column] != filled_rows.groupby(columns)[column].transform("first")
-        found += _mistakes(rows, differs, column, f"must be the same for the same {', '.join(columns)}")
+        found += _mistakes(rows, differs, column, f"must be equal for the same {', '.join(columns)}")
     found += _mistakes(
         rows,
         rows["indicator"].isin(WITH_WINDOW) & rows["window_size"].isna(),

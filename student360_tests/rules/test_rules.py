@@ -65,7 +65,7 @@ HEADER = "school_id\n"
         (RULES, "risk,le,90,", "grave,le,90,", "line 3, level 'grave': must be one of watch, risk, severe"),
         (RULES, RULE, RULE.replace("attendance", "attendence"), "line 3, indicator 'attendence_rate': must be one of"),
         (RULES, RULE, RULE.replace(",,,", ",Primary,,"), "line 3, grade_band 'Primary': must be one of"),
-        (RULES, f"{RULE},le,90,,10", f"{RULE},le,90,,11", "line 3, minimum_data '11': must be the same"),
+        (RULES, f"{RULE},le,90,,10", f"{RULE},le,90,,11", "line 3, minimum_data '11': must be equal for the same"),
         (RULES, "watch,ge,10,20,", "watch,ge,10,,", "window_size: must not be blank for this indicator"),
         (RULES, UNTIL, UNTIL.replace("1990-01-01", "1.1.1990"), "line 3, valid_from '1.1.1990': must be a date"),
         (RULES, f"{UNTIL},", f"{UNTIL},1980-01-01", "line 3, valid_to '1980-01-01': must be after valid_from"),

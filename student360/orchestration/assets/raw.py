@@ -13,7 +13,10 @@ from student360.warehouse.warehouse import Warehouse
 
 
 class ReceiveConfig(Config):
-    """ready: tickets of the files that the sensor found complete. If None, the asset waits for the settle time."""
+    """Run config of a raw asset.
+
+    ready: tickets of the files that the sensor found complete. If None, the asset waits for the settle time.
+    """
 
     ready: list[str] | None = None
 
