@@ -1,7 +1,7 @@
-"""Named places where a test may end the process (K1-K9); after a restart from any of them nothing is lost or twice.
+"""Named points (K1-K9) at which a test can end the process.
 
-Belongs here: the names. Does not belong here: what happens there (`student360_tests/trust`). A place costs one
-comparison; only a test is told of it, and there is no setting for it.
+The tests in `student360_tests/trust` check that after a restart from any of them no row is lost or loaded twice. In
+production a crash point costs one comparison; no setting activates it.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class CrashPoint(StrEnum):
-    """Where a process may die, in the order of a file's way."""
+    """A point at which a process can be ended, in the order in which a file passes them."""
 
     BEFORE_CLAIM = "K1"
     AFTER_CLAIM = "K2"
@@ -23,15 +23,15 @@ class CrashPoint(StrEnum):
 
 
 class _Watch:
-    told: Callable[[CrashPoint], None] | None = None
+    callback: Callable[[CrashPoint], None] | None = None
 
 
-def watch(told: Callable[[CrashPoint], None]) -> None:
-    """Have a function called whenever this process comes to one of the places."""
-    _Watch.told = staticmethod(told)
+def watch(callback: Callable[[CrashPoint], None]) -> None:
+    """Register a function that is called whenever this process passes a crash point."""
+    _Watch.callback = staticmethod(callback)
 
 
 def passing(point: CrashPoint) -> None:
-    """The process is at this place."""
-    if _Watch.told is not None:
-        _Watch.told(point)
+    """Call the registered function, if there is one, with this crash point."""
+    if _Watch.callback is not None:
+        _Watch.callback(point)

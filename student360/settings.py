@@ -1,7 +1,4 @@
-"""What can be set, and the defaults: the environment turned into one frozen Settings.
-
-Belongs here: names, defaults and checks of settings. Does not belong here: any I/O.
-"""
+"""All settings with their defaults, read from environment variables into one frozen `Settings`."""
 
 import os
 from collections.abc import Mapping
@@ -18,25 +15,31 @@ SQL = PROJECT / "sql"
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of an installation. Each field is the environment variable STUDENT360_<FIELD>.
+    """All settings of an installation. A field is read from STUDENT360_<FIELD> unless another variable is given.
 
-    data_dir: folder of landing, work, processed and quarantine (one file system).
-    reference_dir: folder of the rules that an analyst edits.
-    warehouse_url: sqlite:///<path> (a file in data_dir by default) or postgresql://<user>@<host>/<database>. The
-        password of such a URL is left out here: it is looked up again when connecting.
-        STUDENT360_WAREHOUSE_SCHEMA names the schema that is ours (student360 by default); it travels in this URL.
-    settle_seconds: how long a file must stay unchanged before it is taken, if no rename was seen.
-    batch_files, batch_bytes: the most that one run takes.
-    large_file_bytes: a file of facts from this size on is staged in a Parquet file (loading/large_files.py).
-    rule_set: the risk rules that apply, by their name in data/reference/risk_rules.csv.
-    language: the language of reasons, by its name in data/reference/risk_texts.csv.
-    day_rule: how periods become a day: share (of periods missed), half (half missed is a day missed) or any.
-    attendance_sent: all_days, or absences_only: a school day without a row was attended.
-    date_order: per feed, where its files alone do not prove it, e.g. STUDENT360_DATE_ORDER_HOMEWORK=day_first.
-    load_mode: per feed, what its files say about the rows that they do not hold: delta, snapshot or window.
-    max_reject_share, max_rejects: a file with more rejects than both is quarantined as a whole.
-    max_withdraw_share, max_withdrawals: a snapshot or window that lacks more rows than both withdraws none of them.
-    spark_master: where Spark runs.
+    data_dir: folder of landing, work, staged, processed and quarantine, which must be on one file system.
+    reference_dir: folder of the reference files with the rules that an analyst edits.
+    warehouse_url: sqlite:///<path> (default: a file in data_dir) or postgresql://<user>@<host>/<database>. It holds no
+        password; that is read from the environment again when a connection is opened. The schema in PostgreSQL
+        (STUDENT360_WAREHOUSE_SCHEMA, default student360) is a parameter of this URL.
+    settle_seconds: how long a file must stay unchanged before it is picked up, unless an event of the file system
+        showed that it is complete.
+    batch_files, batch_bytes: maximum of one run; batch_bytes is set in MB by STUDENT360_BATCH_MEGABYTES.
+    large_file_bytes: a file of facts of at least this size is staged in a Parquet file (loading/large_files.py); set in
+        MB by STUDENT360_LARGE_FILE_MEGABYTES.
+    rule_set: name of the active risk rules in data/reference/risk_rules.csv.
+    language: language of the reasons, a name in data/reference/risk_texts.csv.
+    day_rule: how periods add up to a day: share (the share of periods missed), half (a day is missed if half of its
+        periods are) or any (a day is missed if any of its periods is).
+    attendance_sent: all_days, or absences_only: a school day without a row counts as attended.
+    date_order: per feed, if its files alone do not prove it, e.g. STUDENT360_DATE_ORDER_HOMEWORK=day_first.
+    load_mode: per feed, what happens to loaded rows that a newer file does not contain: delta, snapshot or window, e.g.
+        STUDENT360_LOAD_MODE_STUDENTS=snapshot.
+    max_reject_share, max_rejects: a file whose rejects exceed both limits is quarantined as a whole; the share (0-1) is
+        set in percent by STUDENT360_MAX_REJECT_PERCENT.
+    max_withdraw_share, max_withdrawals: a snapshot or window whose withdrawals exceed both limits withdraws nothing;
+        the share (0-1) is set in percent by STUDENT360_MAX_WITHDRAW_PERCENT.
+    spark_master: the Spark master URL.
     """
 
     data_dir: Path
@@ -84,7 +87,7 @@ class Settings:
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment. Raises ValueError naming the variable that cannot be understood."""
+    """Return the settings of an environment (os.environ by default). Raises ValueError naming an invalid variable."""
     values = os.environ if environment is None else environment
 
     def text(name: str, default: str) -> str:
@@ -129,7 +132,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def warehouse_url(url: str, environment: Mapping[str, str] | None = None) -> str:
-    """The URL of a warehouse as it travels: without password, with the schema that the environment names."""
+    """Return a warehouse URL without its password and with the schema that the environment sets."""
     values = os.environ if environment is None else environment
     schema = values.get("STUDENT360_WAREHOUSE_SCHEMA", "").strip() or DEFAULT_SCHEMA
     return public_url(url, schema) if is_postgres(url) else url

@@ -1,10 +1,8 @@
-"""Where the warehouse is: its URL, and the password kept apart from it.
+"""Parsing of warehouse URLs, and separation of the password from the URL.
 
-Belongs here: taking a URL to pieces. Does not belong here: connecting (`warehouse/`).
-
-A URL that is handed around, shown or logged never holds a password: `public_url` takes it out, and `secret_url`
-looks it up again in the environment at the moment of connecting. Without one there libpq's own means apply
-(PGPASSWORD, ~/.pgpass, PGSERVICE).
+A URL that is passed between functions, shown or logged never contains a password: `public_url` removes it, and
+`secret_url` reads it from the environment again when a connection is opened. If the environment has no password,
+libpq's own sources apply (PGPASSWORD, ~/.pgpass, PGSERVICE). Connections are opened in `warehouse/`.
 """
 
 from collections.abc import Mapping
@@ -17,12 +15,12 @@ SECRETS = ("password", "sslpassword")
 
 
 def is_postgres(url: str) -> bool:
-    """Whether a warehouse URL names a PostgreSQL database."""
+    """Return whether a warehouse URL refers to a PostgreSQL database."""
     return urlsplit(url).scheme in SCHEMES
 
 
 def public_url(url: str, schema: str = "") -> str:
-    """A PostgreSQL URL without its password, with the schema as its parameter: what may be shown and logged."""
+    """Return a PostgreSQL URL without its password and with the schema as a parameter. It may be shown and logged."""
     parts = urlsplit(url)
     parameters = {name: value for name, value in parse_qsl(parts.query) if name not in SECRETS}
     if schema:
@@ -31,20 +29,20 @@ def public_url(url: str, schema: str = "") -> str:
 
 
 def schema_of(url: str) -> str:
-    """The schema that a public URL names."""
+    """Return the schema of a public URL; the default schema if it has none."""
     return dict(parse_qsl(urlsplit(url).query)).get("schema", DEFAULT_SCHEMA)
 
 
 def login_of(url: str) -> str:
-    """User, host and database of a URL, for messages: <user>@<host>/<database>."""
+    """Return user, host and database of a URL as <user>@<host>/<database>, for messages."""
     parts = urlsplit(url)
     return f"{_public_login(parts) or 'the default address'}{parts.path}"
 
 
 def secret_url(url: str, environment: Mapping[str, str], defaults: Mapping[str, str]) -> str:
-    """What libpq is given: a public URL with the password of the environment's URL if that is about the same login.
+    """Return the URL for libpq: a public URL plus the password of the environment's URL if both have the same login.
 
-    defaults: connection parameters that apply where the URL does not say otherwise.
+    defaults: connection parameters that apply unless the URL sets them.
     """
     parts = urlsplit(url)
     parameters = dict(defaults) | dict(parse_qsl(parts.query))

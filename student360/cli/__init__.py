@@ -1,1 +1,1 @@
-"""The command line: its arguments, and what it prints. The work is done by the packages below."""
+"""The command line: arguments and output. The other packages do the work."""

@@ -1,7 +1,4 @@
-"""The demo: a synthetic district through the whole house, with progress and a report.
-
-Belongs here: `python -m student360 demo`. Does not belong here: anything that the product itself does.
-"""
+"""The demo (`python -m student360 demo`): runs the pipeline with a synthetic district and prints a report."""
 
 import logging
 import os
@@ -23,7 +20,7 @@ from student360.warehouse.warehouse import Warehouse
 
 
 class _StepLines(logging.Handler):
-    """A line on the console for each asset that is done or failed."""
+    """Prints a line for each step that succeeded or failed."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -42,49 +39,49 @@ class _StepLines(logging.Handler):
 
 def _progress_logger(console: Console) -> LoggerDefinition:
     def progress(context: InitLoggerContext) -> logging.Logger:
-        made = logging.Logger("student360.progress", level=logging.DEBUG)
-        made.addHandler(_StepLines(console))
-        return made
+        logger = logging.Logger("student360.progress", level=logging.DEBUG)
+        logger.addHandler(_StepLines(console))
+        return logger
 
     return LoggerDefinition(progress, description="Progress lines on the console.")
 
 
 @dataclass
 class ForeignData(Exception):
-    """The warehouse holds files that are not the sample's: the demo must not mix its data in."""
+    """The warehouse or the landing folder has files that are not the demo's, which must not be mixed with its data."""
 
     files: int
 
     def __str__(self) -> str:
         return (
-            f"This warehouse holds {self.files} file(s) that are not the demo's. The demo does not mix invented "
-            "students with real ones: set STUDENT360_DATA_DIR to another folder, or drop your files into landing "
-            "and run `make dev`."
+            f"There are {self.files} file(s) in the warehouse or the landing folder that are not the demo's. The demo "
+            "does not mix synthetic and real students. Set STUDENT360_DATA_DIR to another folder, or drop your files "
+            "into landing and run `make dev`."
         )
 
 
 def land_sample(settings: Settings, warehouse: Warehouse, district: District) -> int:
-    """Put the sample's files into landing. Returns how many of them the warehouse does not know yet.
+    """Put the sample files into the landing folder. Returns how many of them are new to the warehouse.
 
-    Raises ForeignData when the warehouse holds other files.
+    Raises ForeignData if the warehouse or the landing folder has other files.
     """
-    making = settings.data_dir / "sample"
-    files = write_district(making, district)
+    folder = settings.data_dir / "sample"
+    files = write_district(folder, district)
     hashes = {content_hash(path)[0] for path in files}
     known = set(warehouse.frame("SELECT sha256 FROM ingest_file").get("sha256", []))
     waiting = {path.name for path in settings.landing.glob("*.csv")} - {path.name for path in files}
     if known - hashes or waiting:
-        shutil.rmtree(making)
+        shutil.rmtree(folder)
         raise ForeignData(len(known - hashes) + len(waiting))
     make_private(settings.landing)
     for path in files:
         path.rename(settings.landing / path.name)
-    making.rmdir()
+    folder.rmdir()
     return len(hashes - known)
 
 
 def run_demo(console: Console, district: District) -> bool:
-    """Everything `make demo` does after set-up. Returns whether all of it worked."""
+    """Run everything that `make demo` does after the setup. Returns whether all runs succeeded."""
     settings = load_settings()
     warehouse = Warehouse(url=settings.warehouse_url)
     console.print(f"[bold]1. A synthetic district[/bold]: {district.students:,} students, {district.days} school days")
@@ -108,13 +105,13 @@ def run_demo(console: Console, district: District) -> bool:
     console.rule("Report")
     print_report(warehouse, settings, console)
     if not new:
-        console.print("[bold]Nothing changed:[/bold] every file was known already; each was noted as a duplicate.")
+        console.print("[bold]Nothing changed:[/bold] all files were loaded before and are recorded as duplicates.")
     _print_next(console, settings.landing)
     return worked
 
 
 def _instance() -> DagsterInstance:
-    """The instance that `make dev` shows, where DAGSTER_HOME says so; else one that leaves nothing behind."""
+    """Return the instance of DAGSTER_HOME, which `make dev` shows; an ephemeral instance if it is not set."""
     return DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else DagsterInstance.ephemeral()
 
 
@@ -134,9 +131,9 @@ def _print_next(console: Console, landing: Path) -> None:
     on = " WAREHOUSE=postgres" if os.environ.get("WAREHOUSE") == "postgres" else ""
     console.print("\n[bold]Next[/bold]")
     for command, what in (
-        (f"make dev{on}", "the Dagster UI on http://127.0.0.1:3000, sensor on"),
-        (f"cp your.csv {landing}/", "... and watch it go through"),
-        (f"make status{on}", "files, tiers and reasons again"),
-        ("docs/how-it-works.md", "the whole house on one page"),
+        (f"make dev{on}", "start the Dagster UI on http://127.0.0.1:3000, with the sensor running"),
+        (f"cp your.csv {landing}/", "drop a file and watch it being loaded in the UI"),
+        (f"make status{on}", "show files, tiers and reasons again"),
+        ("docs/how-it-works.md", "read an overview of the platform"),
     ):
         console.print(f"  {command:<28} {what}")

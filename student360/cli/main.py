@@ -1,7 +1,4 @@
-"""The command line: `python -m student360 demo | status | risk | verify | reprocess | withdraw | move | docs`.
-
-Belongs here: parsing arguments. Does not belong here: what the commands do.
-"""
+"""The command line: `python -m student360 demo | status | risk | verify | reprocess | withdraw | move | docs`."""
 
 import argparse
 import os
@@ -20,7 +17,7 @@ from student360.warehouse.warehouse import Warehouse
 
 
 def main() -> int:
-    """Run a command; returns the exit code."""
+    """Run a command. Returns the exit code."""
     os.umask(0o077)
     chosen = _parser().parse_args()
     console = Console(width=None if sys.stdout.isatty() else 160, record=bool(getattr(chosen, "svg", None)))
@@ -34,28 +31,28 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="student360")
     commands = parser.add_subparsers(dest="command", required=True)
-    demo = commands.add_parser("demo", help="a synthetic district through the whole pipeline")
-    demo.add_argument("--students", type=int, default=1_000)
-    demo.add_argument("--days", type=int, default=60)
-    status = commands.add_parser("status", help="files, what needs a person, risk tiers, reasons and trends")
-    status.add_argument("--svg", type=Path, help="save what is printed as a picture too")
-    risk = commands.add_parser("risk", help="the risk list: today, or as of another day")
-    risk.add_argument("--on", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the day to look from")
-    risk.add_argument("--csv", type=Path, help="save the whole list, with names: private to you, keep it so")
-    commands.add_parser("verify", help="check ledger, archive and warehouse against each other")
-    reprocess = commands.add_parser("reprocess", help="load files again from the archive, in one transaction")
-    reprocess.add_argument("--all", action="store_true", help="all files")
-    reprocess.add_argument("--lost", action="store_true", help="files of the archive that the ledger does not know")
-    reprocess.add_argument("files", nargs="*", metavar="FILE", help="name, start of the hash, or a feed")
-    withdraw = commands.add_parser("withdraw", help="allow the withdrawals of a file that were held back")
-    withdraw.add_argument("file", metavar="FILE", help="name or start of the hash")
-    move = commands.add_parser("move", help="copy a warehouse into the one of STUDENT360_WAREHOUSE_URL, and compare")
+    demo = commands.add_parser("demo", help="run the whole pipeline with a synthetic district")
+    demo.add_argument("--students", type=int, default=1_000, help="number of students")
+    demo.add_argument("--days", type=int, default=60, help="number of school days")
+    status = commands.add_parser("status", help="show files, required actions, risk tiers, reasons and trends")
+    status.add_argument("--svg", type=Path, help="also save the output as an SVG image")
+    risk = commands.add_parser("risk", help="show the risk list of today or of an earlier day")
+    risk.add_argument("--on", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the day; today by default")
+    risk.add_argument("--csv", type=Path, help="save the whole list as a private file; it contains students' names")
+    commands.add_parser("verify", help="check that ledger, archive and warehouse are consistent")
+    reprocess = commands.add_parser("reprocess", help="load files from the archive again, in one transaction")
+    reprocess.add_argument("--all", action="store_true", help="load all files")
+    reprocess.add_argument("--lost", action="store_true", help="load archived files that are not in the ledger")
+    reprocess.add_argument("files", nargs="*", metavar="FILE", help="file name, prefix of the hash, or feed")
+    withdraw = commands.add_parser("withdraw", help="apply the withdrawals of a file that were held back")
+    withdraw.add_argument("file", metavar="FILE", help="file name or prefix of the hash")
+    move = commands.add_parser("move", help="copy a warehouse to STUDENT360_WAREHOUSE_URL and compare the copy")
     move.add_argument("source", metavar="FROM", help="sqlite:///<path> or postgresql://<user>@<host>/<database>")
     sql = commands.add_parser("sql", help="the statements that run for a table or view, with all names filled in")
     sql.add_argument("name", metavar="NAME", help="a table or view, e.g. student_risk")
     sql.add_argument("--engine", choices=ENGINES, help="the warehouse's by default; duckdb for what is large")
     docs = commands.add_parser("docs", help="write the data dictionary and the asset graph")
-    docs.add_argument("folder", type=Path)
+    docs.add_argument("folder", type=Path, help="the folder to write to")
     return parser
 
 
@@ -88,7 +85,7 @@ def _risk(chosen: argparse.Namespace, console: Console) -> int:
     if chosen.on:
         with warehouse.reading() as tx:
             rows = risk_as_of(tx, chosen.on)
-            console.print(f"[bold]As of {chosen.on}[/bold], from what is known today")
+            console.print(f"[bold]As of {chosen.on}[/bold], computed from all data known today")
             console.print(*looking_back_report(chosen.on, rows, risk_said_on(tx, chosen.on)))
     else:
         rows = warehouse.frame("SELECT * FROM v_student_risk_monitor ORDER BY risk_score DESC, student_id")
@@ -97,7 +94,7 @@ def _risk(chosen: argparse.Namespace, console: Console) -> int:
     if chosen.csv:
         rows.to_csv(chosen.csv, index=False)
         chosen.csv.chmod(0o600)
-        console.print(f"{len(rows):,} students saved in {chosen.csv}")
+        console.print(f"{len(rows):,} students saved to {chosen.csv}")
     return 0
 
 
@@ -116,10 +113,10 @@ def _reprocess(chosen: argparse.Namespace, console: Console) -> int:
 
     if chosen.lost:
         found = drop_lost_files_again(_warehouse(), load_settings())
-        console.print(f"{found:,} files that the ledger does not know are in landing again: the next run loads them.")
+        console.print(f"{found:,} files that are not in the ledger were moved to landing. The next run loads them.")
         return 0
     if not chosen.files and not chosen.all:
-        console.print("Say which files, or --all, or --lost.")
+        console.print("Specify files, --all or --lost.")
         return 2
     try:
         again = reprocess(_warehouse(), load_settings(), chosen.files, chosen.all)

@@ -1,7 +1,4 @@
-"""What a person wants to see after a run: files, tiers, reasons, trends. For the terminal, without names.
-
-Belongs here: reading the warehouse and drawing tables. Does not belong here: running anything.
-"""
+"""Reports for the terminal: files, required actions, risk tiers, reasons and trends. They show no students' names."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -35,12 +32,12 @@ def _table(title: str, frame: pd.DataFrame, numeric: tuple[str, ...] = ()) -> Ta
 
 
 def _printable(cell: object) -> str:
-    """A cell without what a terminal would obey: names of files come from outside."""
+    """Return a cell with unprintable characters replaced: file names could contain terminal escape sequences."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(cell))
 
 
 def files_report(warehouse: Warehouse, limit: int = 20) -> Table:
-    """The newest files: rows read, loaded, updated, unchanged, rejected, waiting, and the outcome with its reason."""
+    """Return the newest files: rows read, loaded, updated, unchanged, rejected and waiting, outcome and reason."""
     with warehouse.reading() as tx:
         files = file_table(tx, limit=limit)
     counts = [*COUNTS, *(["rows_withdrawn"] if files["rows_withdrawn"].any() else [])]
@@ -51,31 +48,31 @@ def files_report(warehouse: Warehouse, limit: int = 20) -> Table:
 
 
 def to_do_report(warehouse: Warehouse, settings: Settings) -> Table | None:
-    """What needs a person, file by file, and what to do; None when nothing does."""
+    """Return the files that require an action by a person, and the action; None if there are none."""
     with warehouse.reading() as tx:
         waiting = to_do(tx)
         refused = [
             (
                 f"data/reference/{reference_file(script.name)}.csv",
-                f"refused: {mistake}",
-                "Correct it; the rules before are in force.",
+                f"not accepted: {mistake}",
+                "Correct the file. Until then its last valid version applies.",
             )
             for script in scripts().values()
             if script.has_rules and script.name == reference_file(script.name)
             for mistake in refused_rules(tx, script)[:5]
         ]
-    left = [(each.name, "lies in landing and is not taken", each.why) for each in left_alone(settings.landing)]
+    left = [(each.name, "in landing, but not picked up", each.why) for each in left_alone(settings.landing)]
     waiting = pd.concat([waiting, pd.DataFrame(left + refused, columns=["file", "what", "what_to_do"])])
     if waiting.empty:
         return None
-    return _table("What needs a person", waiting.rename(columns={"what_to_do": "what to do"}))
+    return _table("Action required", waiting.rename(columns={"what_to_do": "what to do"}))
 
 
 def promises_report(promises: Sequence[Promise]) -> Table:
-    """Each promise, how many things were looked at, and what is wrong."""
-    table = Table(title="Ledger, archive and warehouse against each other", title_justify="left", header_style="bold")
-    for column in ("", "promise", "looked at", "what differs"):
-        table.add_column(column, justify="right" if column == "looked at" else "left", overflow="fold")
+    """Return each consistency check, the number of items checked, and the violations."""
+    table = Table(title="Consistency of ledger, archive and warehouse", title_justify="left", header_style="bold")
+    for column in ("", "check", "items checked", "violations"):
+        table.add_column(column, justify="right" if column == "items checked" else "left", overflow="fold")
     for promise in promises:
         mark = "[red]✗[/red]" if promise.broken else "[green]✓[/green]"
         table.add_row(mark, promise.name, f"{promise.looked_at:,}", escape("\n".join(promise.broken)))
@@ -83,13 +80,13 @@ def promises_report(promises: Sequence[Promise]) -> Table:
 
 
 def reprocessed_report(again: Sequence[Again]) -> Table:
-    """What became of files that were loaded again."""
+    """Return the reloaded files with their outcomes before and after."""
     files = pd.DataFrame([(file.name, file.before, file.after) for file in again], columns=["file", "before", "after"])
-    return _table("Loaded again", files)
+    return _table("Reloaded files", files)
 
 
 def tiers_report(warehouse: Warehouse) -> Table:
-    """How many current students are in each risk tier."""
+    """Return the number of current students in each risk tier."""
     found = warehouse.frame("SELECT risk_tier, COUNT(*) AS students FROM v_student_risk_monitor GROUP BY risk_tier")
     return _tiers({str(row["risk_tier"]): int(row["students"]) for row in found.to_dict("records")})
 
@@ -106,16 +103,16 @@ def _tiers(counts: Mapping[str, int]) -> Table:
 
 
 def reasons_report(warehouse: Warehouse, limit: int = 10) -> Table:
-    """The students with the highest risk and all reasons, by id."""
+    """Return the students with the highest risk scores, by id, with all reasons."""
     rows = warehouse.frame(
         "SELECT student_id, grade_level AS grade, risk_tier AS tier, risk_score AS score, reasons"
         f" FROM v_student_risk_monitor ORDER BY risk_score DESC, student_id LIMIT {limit:d}"
     )
-    return _table(f"The {limit} highest-risk students, and why", rows, ("score",))
+    return _table(f"The {limit} highest-risk students, with reasons", rows, ("score",))
 
 
 def movers_report(warehouse: Warehouse, limit: int = 10) -> Table | None:
-    """Whose tier got worse in the last week, by id; None when nobody's did."""
+    """Return the students, by id, whose tier got worse in the last week; None if there are none."""
     rows = warehouse.frame(
         'SELECT student_id, tier_before AS "a week ago", risk_tier AS now, since, reasons FROM v_risk_movers'
         f" WHERE direction = 'WORSE' ORDER BY since DESC, student_id LIMIT {limit:d}"
@@ -124,18 +121,21 @@ def movers_report(warehouse: Warehouse, limit: int = 10) -> Table | None:
 
 
 def homerooms_report(warehouse: Warehouse, limit: int = 15) -> Table:
-    """Students per tier of the homerooms with most at risk."""
+    """Return the homerooms with the most students at risk, with their students per tier."""
     rows = warehouse.frame(
         'SELECT school_id AS school, homeroom, students, high, moderate, watch, got_worse AS "got worse"'
         f" FROM v_homerooms ORDER BY high DESC, moderate DESC, school_id, homeroom LIMIT {limit:d}"
     )
     return _table(
-        "Homerooms, those with most at risk first", rows, ("students", "high", "moderate", "watch", "got worse")
+        "Homerooms with the most students at risk", rows, ("students", "high", "moderate", "watch", "got worse")
     )
 
 
 def looking_back_report(day: date, again: pd.DataFrame, said: pd.DataFrame) -> list[Table]:
-    """The tiers of a day: as computed today (`risk_as_of`), and where something else was said then (`risk_said_on`)."""
+    """Return the tiers of a day as recomputed today, and the students whose tier recorded on that day differs.
+
+    again: the result of `risk_as_of`; said: the result of `risk_said_on`.
+    """
     tables = [
         _tiers({str(tier): int(n) for tier, n in again["risk_tier"].value_counts().items()} if len(again) else {})
     ]
@@ -146,19 +146,21 @@ def looking_back_report(day: date, again: pd.DataFrame, said: pd.DataFrame) -> l
     if len(other):
         shown = other[["student_id", "risk_tier_then", "reasons_then", "risk_tier_now", "reasons_now"]].head(20)
         names = {
-            "risk_tier_then": "said then",
-            "reasons_then": "why",
-            "risk_tier_now": "known today",
-            "reasons_now": "why, today",
+            "risk_tier_then": "recorded then",
+            "reasons_then": "reasons then",
+            "risk_tier_now": "recomputed today",
+            "reasons_now": "reasons today",
         }
         tables.append(
-            _table(f"{len(other):,} students of whom {day} is seen otherwise today", shown.rename(columns=names))
+            _table(
+                f"{len(other):,} students with another tier on {day} when recomputed today", shown.rename(columns=names)
+            )
         )
     return tables
 
 
 def trend_report(warehouse: Warehouse, table: str, value: str, weight: str, title: str) -> Table | None:
-    """A Spark aggregate as grade levels by month, percent; None while Spark has not run."""
+    """Return a Spark aggregate as grade levels by month, in percent; None if Spark has not run yet."""
     rows = warehouse.frame(
         f"SELECT t.grade_level, COALESCE(MIN(g.sort_order), 99) AS sort_order, t.month_key,"
         f" SUM(t.{value} * t.{weight}) / SUM(t.{weight}) AS percent FROM {table} AS t"
@@ -174,7 +176,7 @@ def trend_report(warehouse: Warehouse, table: str, value: str, weight: str, titl
 
 
 def print_report(warehouse: Warehouse, settings: Settings, console: Console) -> None:
-    """All of it."""
+    """Print all reports of `status`."""
     console.print(files_report(warehouse))
     needed = to_do_report(warehouse, settings)
     if needed is not None:

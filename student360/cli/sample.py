@@ -1,8 +1,8 @@
-"""A synthetic district: CSV exports with the mess of the real world, the same for the same seed.
-
-Belongs here: making files to try things on. Does not belong here: anything the product needs.
+"""Generates a synthetic district: CSV exports with realistic data quality problems, reproducible by seed.
 
     python -m student360.cli.sample data/landing --students 2000 --days 60
+
+The files are for demos, tests and benchmarks.
 """
 
 import argparse
@@ -23,8 +23,8 @@ LAST_NAMES = ("Abbas", "Brown", "Costa", "Diaz", "Evans", "Fischer", "Garcia", "
 SUBJECTS = ("Math", "English", "Science", "History", "Arabic", "Geography")
 WORDS = ("kind", "steady", "late", "reads", "homework", "term", "project", "talked", "improved", "missing", "plan")
 SCHOOLS = ("SCH-01", "SCH-02", "SCH-03")
-COMING = {"clean": ("Present",), "messy": ("Present", "P", "present ", "✔", "Late", "tardy")}
-MISSING = {"clean": ("Absent",), "messy": ("Absent", "absnt", "A", "❌", "Excused", "ABSENT")}
+PRESENT = {"clean": ("Present",), "messy": ("Present", "P", "present ", "✔", "Late", "tardy")}
+ABSENT = {"clean": ("Absent",), "messy": ("Absent", "absnt", "A", "❌", "Excused", "ABSENT")}
 DONE = {"clean": ("Done",), "messy": (" Done ", "✔", "✅", "done")}
 NOT_DONE = {"clean": ("Not done",), "messy": ("not done", "❌", "pending")}
 MESSAGES = ("Teacher to Parent", "Parent to Teacher", "Automated Reminder")
@@ -32,9 +32,12 @@ MESSAGES = ("Teacher to Parent", "Parent to Teacher", "Automated Reminder")
 
 @dataclass(frozen=True)
 class District:
-    """What is to be made. students: how many; days: school days; mess: whether values are as messy as schools send
-    them; periods: attendance rows per student and day (1 = daily); planted: whether the students' ways through the
-    year are known (`planted_ways`)."""
+    """The district to generate.
+
+    students: number of students. days: number of school days. seed: seed of the random generators. mess: whether the
+    files have realistic data quality problems. periods: attendance rows per student and day (1 = daily). planted:
+    whether students follow known courses through the year (`planted_ways`). first_day: the first school day.
+    """
 
     students: int = 1_000
     days: int = 60
@@ -49,7 +52,7 @@ class District:
         return "messy" if self.mess else "clean"
 
     def school_days(self) -> list[date]:
-        """Monday to Friday from the first day on."""
+        """Return the school days: Monday to Friday, from the first day."""
         days: list[date] = []
         day = self.first_day
         while len(days) < self.days:
@@ -60,7 +63,7 @@ class District:
 
 
 def write_district(folder: Path, district: District) -> list[Path]:
-    """Write the five feeds into a folder, each file complete when it appears. Returns their paths."""
+    """Write the files of five feeds to a folder and return their paths. Each file is renamed when it is complete."""
     make_private(folder)
     days = district.school_days()
     last = days[-1].isoformat()
@@ -76,7 +79,7 @@ def write_district(folder: Path, district: District) -> list[Path]:
 
 
 def write_attendance(folder: Path, district: District) -> Path:
-    """Write a district's attendance alone. Returns its path."""
+    """Write only the attendance of a district. Returns the file's path."""
     make_private(folder)
     days = district.school_days()
     return _write(folder / f"attendance_{days[-1].isoformat()}.csv", _attendance(district, days))
@@ -106,17 +109,18 @@ def _ids(numbers: np.ndarray) -> pa.Array:
 
 
 def planted_ways(district: District) -> np.ndarray:
-    """Each student's way through the year in a planted district, in the order of their ids.
+    """Return each student's course through the year in a planted district, in the order of the student ids.
 
-    steady; declining: well until two fifths of the year, then often away; early trouble: away from the start, all year;
-    recovering: away in the first weeks, then well; failing: at school, with scores that fall after a third of the year.
+    steady: high attendance and scores. declining: high attendance for two fifths of the year, then often absent. early
+    trouble: often absent all year. recovering: often absent in the first weeks, then high attendance. failing: high
+    attendance, with scores that fall after a third of the year.
     """
     ways = np.array(["declining", "early trouble", "recovering", "failing"] + ["steady"] * 6)
     return ways[np.arange(district.students) % len(ways)]
 
 
 def _presence_at(district: District, share: float) -> np.ndarray:
-    """Each student's chance to come to school when that share of the year (0-1) is over."""
+    """Return each student's probability of attending (0-1) after that share of the year (0-1)."""
     if not district.planted:
         return _presence(district)
     ways = planted_ways(district)
@@ -129,14 +133,14 @@ def _presence_at(district: District, share: float) -> np.ndarray:
 
 
 def _ability_at(district: District, share: float) -> np.ndarray:
-    """Each student's usual score, percent, when that share of the year (0-1) is over."""
+    """Return each student's usual score (percent 0-100) after that share of the year (0-1)."""
     if not district.planted:
         return _ability(district)
     return np.where(planted_ways(district) == "failing", 75.0 if share < 0.33 else 42.0, 82.0)
 
 
 def _presence(district: District) -> np.ndarray:
-    """Each student's chance to come to school: most come nearly always, some often stay away."""
+    """Return each student's probability of attending (0-1): high for most, 0.6-0.9 for about 12 %."""
     rng = _generator(district, "presence")
     usual = rng.beta(30, 1.2, district.students)
     struggling = rng.random(district.students) < 0.12
@@ -144,13 +148,13 @@ def _presence(district: District) -> np.ndarray:
 
 
 def _ability(district: District) -> np.ndarray:
-    """Each student's usual score, percent: it goes with coming to school."""
+    """Return each student's usual score (percent 0-100), which is correlated with attendance."""
     rng = _generator(district, "ability")
     return np.clip(rng.normal(25, 8, district.students) + 55 * _presence(district), 20, 97)
 
 
 def _dates(district: District, rng: np.random.Generator, days: list[date], which: np.ndarray) -> pa.Array:
-    """ISO dates; in a messy district one in ten is written month first, where the file's own days prove that."""
+    """Return dates in ISO form. In a messy district 10 % are month first, if the file's days prove the order."""
     iso = _picked(tuple(day.isoformat() for day in days), which)
     if not district.mess or not any(days[position].day > 12 for position in np.unique(which)):
         return iso
@@ -159,7 +163,7 @@ def _dates(district: District, rng: np.random.Generator, days: list[date], which
 
 
 def _students(district: District, newer: bool) -> Iterator[pa.Table]:
-    """The roster. The newer one has the students that came late, and some who changed their homeroom."""
+    """Yield the roster. The newer one adds students who enrolled late and changes the homeroom of some."""
     rng = _generator(district, "students")
     count = district.students
     numbers = np.arange(1, count + 1)
@@ -198,17 +202,17 @@ def _attendance(district: District, days: list[date]) -> Iterator[pa.Table]:
     rng = _generator(district, "attendance")
     numbers = np.repeat(np.arange(1, district.students + 1), district.periods)
     if district.mess:
-        strangers = np.arange(900_001, 900_001 + max(1, district.students // 500))
-        numbers = np.concatenate((numbers, strangers))
+        not_in_roster = np.arange(900_001, 900_001 + max(1, district.students // 500))
+        numbers = np.concatenate((numbers, not_in_roster))
     subjects = np.resize(np.arange(district.periods), len(numbers))
     for position in range(len(days)):
         chances = np.repeat(_presence_at(district, position / len(days)), district.periods)
         presence = np.concatenate((chances, np.full(len(numbers) - len(chances), 0.95)))
-        comes = rng.random(len(numbers)) < presence
-        coming, missing = COMING[district.style], MISSING[district.style]
-        if_comes = rng.integers(len(coming), size=len(numbers))
-        if_not = len(coming) + rng.integers(len(missing), size=len(numbers))
-        codes = _picked((*coming, *missing), np.where(comes, if_comes, if_not))
+        attends = rng.random(len(numbers)) < presence
+        present, absent = PRESENT[district.style], ABSENT[district.style]
+        if_present = rng.integers(len(present), size=len(numbers))
+        if_absent = len(present) + rng.integers(len(absent), size=len(numbers))
+        codes = _picked((*present, *absent), np.where(attends, if_present, if_absent))
         table = pa.table(
             {
                 "Student_ID": _ids(numbers),
@@ -221,7 +225,7 @@ def _attendance(district: District, days: list[date]) -> Iterator[pa.Table]:
 
 
 def _with_repeats(district: District, rng: np.random.Generator, table: pa.Table) -> pa.Table:
-    """In a messy district some rows stand twice, and a few lack the value they are about."""
+    """In a messy district repeat 0.2 % of the rows and blank the last column of 0.05 %."""
     if not district.mess:
         return table
     repeats = table.take(pa.array(rng.integers(table.num_rows, size=table.num_rows // 500)))
@@ -305,14 +309,14 @@ def _sentences(rng: np.random.Generator, count: int) -> pa.Array:
 
 
 def main() -> None:
-    """Write a district from the command line."""
+    """Write a synthetic district to a folder given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m student360.cli.sample", description="Write a synthetic district.")
-    parser.add_argument("folder", type=Path, help="where to, e.g. data/landing")
-    parser.add_argument("--students", type=int, default=District.students)
-    parser.add_argument("--days", type=int, default=District.days, help="school days")
+    parser.add_argument("folder", type=Path, help="the folder to write to, e.g. data/landing")
+    parser.add_argument("--students", type=int, default=District.students, help="number of students")
+    parser.add_argument("--days", type=int, default=District.days, help="number of school days")
     parser.add_argument("--periods", type=int, default=District.periods, help="attendance rows per student and day")
-    parser.add_argument("--seed", type=int, default=District.seed)
-    parser.add_argument("--clean", action="store_true", help="without the mess of real exports")
+    parser.add_argument("--seed", type=int, default=District.seed, help="seed of the random generators")
+    parser.add_argument("--clean", action="store_true", help="without data quality problems")
     chosen = parser.parse_args()
     district = District(chosen.students, chosen.days, chosen.seed, not chosen.clean, chosen.periods)
     for path in write_district(chosen.folder, district):

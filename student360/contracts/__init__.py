@@ -1,7 +1,4 @@
-"""The registry of feeds: a module in this package that defines CONTRACT is a feed, nothing else to register.
-
-Belongs here: finding the contracts. Does not belong here: what they say.
-"""
+"""Registry of feeds: every module of this package that defines CONTRACT is a feed. No other registration is needed."""
 
 import pkgutil
 from functools import cache
@@ -14,7 +11,7 @@ __all__ = ["Column", "Contract", "StagingColumn", "Kind", "LoadMode", "Privacy",
 
 @cache
 def contracts() -> dict[str, Contract]:
-    """All contracts by feed name, in alphabetical order."""
+    """Return all contracts by feed name, in alphabetical order."""
     modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
     found = (module.CONTRACT for module in modules if hasattr(module, "CONTRACT"))
     return {contract.feed: contract for contract in sorted(found, key=lambda contract: contract.feed)}

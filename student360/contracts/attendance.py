@@ -21,7 +21,7 @@ CONTRACT = Contract(
         Column(
             "subject",
             Kind.LABEL,
-            "The subject; missing means the whole day.",
+            "The subject; missing for the whole day.",
             aliases=("course", "course_name", "class"),
             required=False,
             nullable=True,
@@ -30,13 +30,13 @@ CONTRACT = Contract(
         Column(
             "attendance_status",
             Kind.CODE,
-            "The attendance code as sent; dim_attendance_codes says what it means.",
+            "The attendance code as sent; dim_attendance_codes defines its meaning.",
             aliases=("status", "attendance_code", "code", "attendance"),
         ),
         Column(
             "period",
             Kind.CODE,
-            "The period of the day; missing means none.",
+            "The period of the day; missing for none.",
             aliases=("class_period", "lesson"),
             required=False,
             nullable=True,

@@ -1,4 +1,4 @@
-"""Feed `communication`: one row per message between school and family."""
+"""Feed `communication`: one row per message between the school and a student's family."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from student360.contracts.model import STUDENT_ID, Column, Contract, Kind, Priva
 
 
 def fingerprint_content(chunk: pd.DataFrame) -> pd.DataFrame:
-    """Add content_hash (int64 >= 0), the same for the same text, so that the message can be part of a key."""
+    """Add content_hash (int64 >= 0), equal for equal texts, so that the message can be part of the natural key."""
     hashes = pd.util.hash_pandas_object(chunk["message_content"], index=False)
     return chunk.assign(content_hash=(hashes.to_numpy() & np.uint64(2**63 - 1)).astype("int64"))
 
@@ -33,18 +33,20 @@ CONTRACT = Contract(
         Column(
             "message_type",
             Kind.CODE,
-            "Direction as sent; dim_message_types says what it means.",
+            "Direction as sent; dim_message_types defines its meaning.",
             aliases=("type", "direction"),
             privacy=Privacy.PUBLIC,
         ),
         Column(
             "message_content",
             Kind.TEXT,
-            "The message: free text, may name people.",
+            "The message: free text that may name people.",
             aliases=("content", "message", "body"),
             nullable=True,
             privacy=Privacy.PII,
         ),
     ),
-    derived=(StagingColumn("content_hash", "bigint", "Fingerprint of the message, so that two of a day stay two."),),
+    derived=(
+        StagingColumn("content_hash", "bigint", "Fingerprint of the message; distinguishes messages of the same day."),
+    ),
 )

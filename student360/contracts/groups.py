@@ -1,10 +1,10 @@
-"""Feed `groups`: one row per student and group that a district chooses to compare. Never an input of risk."""
+"""Feed `groups`: one row per student and group that a district compares flag rates by. Never an input of the risk."""
 
 from student360.contracts.model import STUDENT_ID, Column, Contract, Kind, Privacy
 
 CONTRACT = Contract(
     feed="groups",
-    description="Groups that flag rates are compared by, where a district chooses to; they are never inputs of risk.",
+    description="Student groups, if a district compares flag rates by group. They are never an input of the risk.",
     name_words=("groups", "group", "subgroups", "programs"),
     loads="fact_student_groups",
     natural_key=("student_id", "group_name"),
@@ -14,20 +14,20 @@ CONTRACT = Contract(
         Column(
             "group_name",
             Kind.LABEL,
-            "What is told apart: language, program, economic status.",
+            "The kind of group: language, program, economic status.",
             aliases=("group", "group_type", "category"),
             privacy=Privacy.PUBLIC,
         ),
         Column(
             "group_value",
             Kind.LABEL,
-            "What the student is in it.",
+            "The student's group of that kind.",
             aliases=("value", "member_of", "subgroup"),
         ),
         Column(
             "since",
             Kind.DAY,
-            "The first day; the file's effective date where it is missing.",
+            "The first day in the group; the file's effective date if missing.",
             aliases=("start_date", "from"),
             required=False,
             nullable=True,

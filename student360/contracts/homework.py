@@ -28,14 +28,14 @@ CONTRACT = Contract(
         Column(
             "due_date",
             Kind.DAY,
-            "The day the assignment is due; may lie ahead.",
+            "The day the assignment is due; may be in the future.",
             aliases=("due", "due_on"),
             privacy=Privacy.PUBLIC,
         ),
         Column(
             "status",
             Kind.CODE,
-            "Status as sent (Done, a tick, a cross); dim_homework_statuses says what it means.",
+            "Status as sent (Done, a tick, a cross); dim_homework_statuses defines its meaning.",
             aliases=("homework_status", "completed"),
         ),
         Column(

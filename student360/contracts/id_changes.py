@@ -1,4 +1,4 @@
-"""Feed `id_changes`: one row per student whose id in the source system was changed, as somebody declares it."""
+"""Feed `id_changes`: one row per student whose id in the source system changed, as declared by the district."""
 
 from student360.contracts.model import Column, Contract, Kind, Privacy
 
@@ -13,13 +13,13 @@ CONTRACT = Contract(
         Column(
             "old_student_id",
             Kind.IDENTIFIER,
-            "The id that the student had.",
+            "The student's previous id.",
             aliases=("old_id", "previous_student_id", "previous_id"),
         ),
         Column(
             "new_student_id",
             Kind.IDENTIFIER,
-            "The id that the student has; the same as the old one to say that it is still the same person.",
+            "The student's new id; equal to the old one to declare that it is still the same person.",
             aliases=("new_id", "current_student_id", "current_id"),
         ),
         Column(

@@ -1,7 +1,6 @@
-"""The vocabulary of a contract: what a feed's columns are called, mean and allow.
+"""The dataclasses that contracts are written in: the names, kinds and limits of a feed's columns.
 
-Belongs here: the dataclasses that every contract is written in.
-Does not belong here: any feed (one module each, beside this one) or any cleaning code (`ingest/`).
+Contains no feed (each has its own module in this package) and no cleaning code (see `ingest/clean.py`).
 """
 
 from collections.abc import Callable
@@ -12,13 +11,13 @@ import pandas as pd
 
 
 class Kind(StrEnum):
-    """How a cell is read. The cleaner of each kind is in `ingest/clean.py`."""
+    """How a cell is parsed. The cleaner of each kind is in `ingest/clean.py`."""
 
-    IDENTIFIER = "identifier"  # text kept as it is: '00123' stays '00123'
-    NAME = "name"  # a person's name: spacing tidied, 'Null' and 'NA' are names too
+    IDENTIFIER = "identifier"  # unchanged text: '00123' stays '00123'
+    NAME = "name"  # a person's name: white space normalized; 'Null' and 'NA' are valid names
     TEXT = "text"  # free text
-    LABEL = "label"  # matched without regard to case, shown as written
-    CODE = "code"  # matched without regard to case or spacing
+    LABEL = "label"  # matched case-insensitively, shown as written
+    CODE = "code"  # matched case-insensitively and with white space normalized
     DAY = "day"  # a calendar day as an integer key yyyymmdd
     DATE = "date"  # a date
     NUMBER = "number"  # a finite decimal number
@@ -27,19 +26,19 @@ class Kind(StrEnum):
 
 
 class Privacy(StrEnum):
-    """Who may see a column. Masking, docs and asset tags follow it (FERPA, 34 CFR 99.3)."""
+    """The privacy level of a column, used for masking, docs and asset tags (FERPA, 34 CFR 99.3)."""
 
     PUBLIC = "public"  # codes, subjects, dates of school events
-    SENSITIVE = "sensitive"  # about a child, but not identifying by itself
-    PII = "pii"  # identifies a child or a family
+    SENSITIVE = "sensitive"  # about a student, but not identifying by itself
+    PII = "pii"  # identifies a student or a family
 
 
 class LoadMode(StrEnum):
-    """What a file of a feed says about the rows that it does not hold."""
+    """What happens to loaded rows that a newer file of the feed does not contain."""
 
-    DELTA = "delta"  # nothing: it brings more rows, or newer ones
-    SNAPSHOT = "snapshot"  # they are gone: it is the whole truth
-    WINDOW = "window"  # they are gone for the dates that it spans
+    DELTA = "delta"  # kept: a file contains only new or changed rows
+    SNAPSHOT = "snapshot"  # withdrawn: a file contains the complete current state
+    WINDOW = "window"  # withdrawn if they are within the dates that the file spans
 
 
 STORAGE = {
@@ -55,8 +54,8 @@ STORAGE = {
 class Column:
     """One column of a feed and of its staging table.
 
-    `required` is about the header (the file is quarantined without it), `nullable` about the cell (the
-    row is rejected without it). A DAY column named `date` is stored as `date_key`.
+    A file without a `required` column is quarantined. A row with a missing value in a column that is not `nullable`
+    is rejected. A DAY column named `date` is stored as `date_key`.
     """
 
     name: str
@@ -70,12 +69,12 @@ class Column:
 
     @property
     def stored_as(self) -> str:
-        """The column's name in staging."""
+        """The column's name in the staging table."""
         return f"{self.name}_key" if self.kind is Kind.DAY else self.name
 
     @property
     def storage(self) -> str:
-        """Its engine-neutral type: text, integer, bigint, real or date."""
+        """The column's engine-neutral type: text, integer, bigint, real or date."""
         return STORAGE.get(self.kind, "text")
 
 
@@ -100,16 +99,17 @@ class StagingColumn:
 
 @dataclass(frozen=True)
 class Contract:
-    """What a feed promises. Everything about a feed that is not SQL is derived from this.
+    """The definition of a feed. Everything about a feed except its SQL is derived from it.
 
-    feed: its name; the assets are raw_<feed> and stg_<feed>.
-    loads: the table that its rows end in (the name of the file in sql/core).
-    natural_key: staging columns that make a row unique within a file; empty where the source has none.
-    told_apart_by_order_without: rows that lack this column are told apart by their order in the file.
-    derive: pure function over an accepted chunk, adds the `derived` columns, computed from the others.
-    fresh_within_days: after so many days without a file the freshness check fails.
-    load_mode: what its files say about rows that they do not hold; STUDENT360_LOAD_MODE_<FEED> sets another.
-    optional: nobody waits for it: no file at all is no warning.
+    feed: name; the assets are raw_<feed> and stg_<feed>.
+    name_words: words in a file's name that identify the feed.
+    loads: the table that the rows are loaded into (the name of its file in sql/core).
+    natural_key: staging columns that make a row unique within a file; empty if the source has no such key.
+    told_apart_by_order_without: rows with no value in this column are distinguished by their order in the file.
+    derived, derive: additional staging columns and the pure function that adds them to a chunk of accepted rows.
+    fresh_within_days: the freshness check fails after this many days without a file.
+    load_mode: what happens to loaded rows that a newer file does not contain; STUDENT360_LOAD_MODE_<FEED> overrides it.
+    optional: the feed may never be sent; the freshness check passes as long as no file has arrived.
     """
 
     feed: str
@@ -131,7 +131,7 @@ class Contract:
 
     @property
     def allowed_load_modes(self) -> tuple[LoadMode, ...]:
-        """A window needs rows that are about a day, a snapshot rows that are about a student."""
+        """The load modes that the feed can use: WINDOW requires rows with a day, SNAPSHOT rows with a student."""
         if not self.loads.startswith(("fact_", "dim_")):
             return (LoadMode.DELTA,)
         return tuple(LoadMode) if self.loads.startswith("fact_") else (LoadMode.DELTA, LoadMode.SNAPSHOT)
@@ -142,9 +142,9 @@ class Contract:
 
     @property
     def staging_columns(self) -> tuple[StagingColumn, ...]:
-        """The columns of the staging table that come from the file, derived ones included, without the lineage.
+        """The columns of the staging table, including derived columns, without the lineage columns.
 
-        A LABEL has two: the key that it is matched by, and the label as written.
+        A LABEL column is stored as two: the key that it is matched by, and the label as written.
         """
         found: list[StagingColumn] = []
         for c in self.columns:
@@ -161,10 +161,10 @@ class Contract:
 
     @property
     def said_columns(self) -> tuple[str, ...]:
-        """What a row says of its natural key; how that was written says nothing: Math and MATH are one subject."""
-        of_the_key = {*self.natural_key, *(f"{name}_label" for name in self.natural_key)}
-        return tuple(name for name in self.value_columns if name not in of_the_key)
+        """The staging columns outside the natural key. Labels of key columns count as key: Math and MATH are equal."""
+        key_columns = {*self.natural_key, *(f"{name}_label" for name in self.natural_key)}
+        return tuple(name for name in self.value_columns if name not in key_columns)
 
     def column(self, name: str) -> Column:
-        """The column of that name. Raises KeyError."""
+        """Return the column with a name. Raises KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]

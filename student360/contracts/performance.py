@@ -1,4 +1,4 @@
-"""Feed `performance`: one row per student, subject and assessment, with the homework completion beside it."""
+"""Feed `performance`: one row per student, subject and assessment, with the share of homework completed."""
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,9 @@ DEFAULT_MAX_SCORE = 100.0
 
 
 def basis_points(part: pd.Series, whole: pd.Series | float) -> pd.Series:
-    """`part` of `whole` in basis points (10 000 = 100 %), rounded half up, as nullable integers.
+    """Return `part` of `whole` in basis points (10 000 = 100 %), rounded half up, as Int64.
 
-    Integers, so that sums and averages are the same in SQLite, PostgreSQL and Spark.
+    Integers make sums and averages equal in SQLite, PostgreSQL and Spark.
     """
     return pd.Series(np.floor(part * 10_000 / whole + 0.5), index=part.index).astype("Int64")
 
@@ -19,9 +19,9 @@ def basis_points(part: pd.Series, whole: pd.Series | float) -> pd.Series:
 def judge_scores(chunk: pd.DataFrame) -> pd.DataFrame:
     """Add percent_bp, quality_flag, homework_bp and homework_flag to a chunk of typed rows.
 
-    Takes exam_score and max_score (float, points) and homework_completion (float, percent 0-100).
-    A value that cannot be true (105 of 100, -5 %) keeps its raw value, gets a flag and has no percent,
-    so that it counts in no average: capping it would be a plausible lie.
+    Takes exam_score and max_score (float, points) and homework_completion (float, percent 0-100). An impossible value
+    (105 of 100, -5 %) keeps its raw value, is flagged and has no basis points, so that no average includes it. It is
+    not capped, because a capped value would look like a valid one.
     """
     score = chunk["exam_score"].astype("float64")
     maximum = chunk["max_score"].astype("float64").fillna(DEFAULT_MAX_SCORE)
@@ -66,7 +66,7 @@ CONTRACT = Contract(
         Column(
             "exam_score",
             Kind.NUMBER,
-            "Points reached, as sent.",
+            "Points achieved, as sent.",
             aliases=("score", "raw_score", "points"),
             nullable=True,
         ),
@@ -80,7 +80,7 @@ CONTRACT = Contract(
         Column(
             "teacher_comments",
             Kind.TEXT,
-            "The teacher's comment: free text, may name people.",
+            "The teacher's comment: free text that may name people.",
             aliases=("teacher_comment", "comments", "comment"),
             nullable=True,
             privacy=Privacy.PII,
@@ -88,7 +88,7 @@ CONTRACT = Contract(
         Column(
             "assessment",
             Kind.TEXT,
-            "Name of the assessment; told apart by order in the file where missing.",
+            "Name of the assessment; if missing, assessments are distinguished by their order in the file.",
             aliases=("assessment_name", "exam", "test"),
             required=False,
             nullable=True,
@@ -97,7 +97,7 @@ CONTRACT = Contract(
         Column(
             "date",
             Kind.DAY,
-            "Day of the assessment; the date in the file's name, else unknown (0), where missing.",
+            "Day of the assessment; if missing, the date in the file's name, else unknown (0).",
             aliases=("assessment_date", "exam_date"),
             required=False,
             nullable=True,
@@ -107,7 +107,7 @@ CONTRACT = Contract(
         Column(
             "term",
             Kind.TEXT,
-            "The term the score counts in.",
+            "The term that the score counts for.",
             aliases=("semester", "marking_period"),
             required=False,
             nullable=True,
@@ -116,7 +116,7 @@ CONTRACT = Contract(
         Column(
             "max_score",
             Kind.NUMBER,
-            "Points that could be reached; 100 where missing.",
+            "Maximum points; 100 if missing.",
             aliases=("out_of", "max_points", "maximum"),
             required=False,
             nullable=True,
@@ -125,8 +125,8 @@ CONTRACT = Contract(
     ),
     derived=(
         StagingColumn("percent_bp", "integer", "Score in basis points (10000 = 100 %); missing when flagged.", True),
-        StagingColumn("quality_flag", "text", "ok, or why the score counts in no average."),
+        StagingColumn("quality_flag", "text", "ok, or why the score is excluded from averages."),
         StagingColumn("homework_bp", "integer", "Homework completion in basis points; missing when flagged.", True),
-        StagingColumn("homework_flag", "text", "ok, or why the homework completion counts in no average."),
+        StagingColumn("homework_flag", "text", "ok, or why the homework completion is excluded from averages."),
     ),
 )

@@ -1,10 +1,10 @@
-"""Feed `students`: the roster. One row per student as of the export's effective date; loads dim_students."""
+"""Feed `students`: the roster, one row per student as of the export's effective date. Loads dim_students."""
 
 from student360.contracts.model import STUDENT_ID, Column, Contract, Kind, Privacy
 
 CONTRACT = Contract(
     feed="students",
-    description="The roster: one row per student, as the student information system knows them that day.",
+    description="The roster: one row per student, as recorded in the student information system on that day.",
     name_words=("students", "student", "roster", "enrollment", "enrolment"),
     loads="dim_students",
     natural_key=("student_id", "effective_date_key"),
@@ -30,7 +30,7 @@ CONTRACT = Contract(
         Column(
             "grade_level",
             Kind.CODE,
-            "Grade level as sent; dim_grade_levels says what it means.",
+            "Grade level as sent; dim_grade_levels defines its meaning.",
             aliases=("grade", "gradelevel", "year_group"),
             nullable=True,
         ),
@@ -70,7 +70,7 @@ CONTRACT = Contract(
         Column(
             "enrolled_on",
             Kind.DATE,
-            "First day of enrolment.",
+            "First day of enrollment.",
             aliases=("enrollment_date", "enrolment_date", "entry_date", "start_date"),
             required=False,
             nullable=True,
@@ -86,7 +86,7 @@ CONTRACT = Contract(
         Column(
             "effective_date",
             Kind.DAY,
-            "The day from which the row is true; the file's effective date where it is missing.",
+            "The day from which the row is valid; the file's effective date if missing.",
             aliases=("as_of", "as_of_date", "snapshot_date"),
             required=False,
             nullable=True,

@@ -1,1 +1,1 @@
-"""From bytes in a folder to typed rows: pure logic, no Dagster and no database."""
+"""Parsing of files: from bytes in a folder to typed rows. Uses neither Dagster nor the database."""

@@ -1,7 +1,7 @@
-"""Text cells to typed values, one cleaner per kind of column.
+"""Conversion of text cells to typed values, with one cleaner per kind of column.
 
-Belongs here: pure functions over the DISTINCT values of a column; a file of millions of rows has few of most.
-Does not belong here: rows, files, rejects (`staging.py`).
+Contains pure functions over the distinct values of a column, because most columns of a file with millions of rows have
+few distinct values. Rows and rejects are built in `staging.py`.
 """
 
 import re
@@ -35,7 +35,7 @@ YES_NO = {
 
 @dataclass(frozen=True)
 class Reading:
-    """What cleaning needs to know beside the contract: the date order and the last day that may occur."""
+    """The input of cleaning that is not in the contract: the date order and the latest valid day."""
 
     order: DateOrder
     latest: date
@@ -43,17 +43,18 @@ class Reading:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The distinct values of a column, typed, with a reason (or None) for each that cannot be used."""
+    """The typed distinct values of a column, and for each the reason why it is rejected, or None."""
 
     values: pd.Series
     reasons: pd.Series
 
 
 def clean_values(texts: pd.Series, column: Column, reading: Reading) -> Cleaned:
-    """Type the distinct texts of a column. Returns values and reasons with the same index.
+    """Convert the distinct texts of a column. Returns values and reasons with the same index.
 
-    A missing value has a null value and, where the column is not nullable, the reason missing_value. A few texts are
-    remembered: files of a burst say the same days and codes, and pandas needs 10 ms for a column however short it is.
+    A missing value is null and, if the column is not nullable, has the reason missing_value. Results for at most 32
+    texts are cached: files of a burst repeat the same days and codes, and pandas takes 10 ms per column regardless of
+    its length.
     """
     if len(texts) <= FEW_TEXTS:
         return _clean_few(tuple(texts), column, reading)
@@ -63,8 +64,10 @@ def clean_values(texts: pd.Series, column: Column, reading: Reading) -> Cleaned:
 
 
 def _clean_identifiers(texts: pd.Series, column: Column, reading: Reading) -> Cleaned:
-    """The same for identifiers, of which a block has tens of thousands: nearly all are clean as they are, and Arrow
-    finds the others. 50,000 take 15 ms instead of 90."""
+    """Clean identifiers, of which a block has tens of thousands.
+
+    Nearly all of them need no change; Arrow finds those that do. 50,000 identifiers take 15 ms instead of 90.
+    """
     plain = pc.match_substring_regex(pa.array(texts, pa.string()), PLAIN_IDENTIFIER).to_numpy(zero_copy_only=False)
     if plain.all():
         return Cleaned(texts, _no_reasons(texts))
@@ -90,7 +93,7 @@ def _clean(texts: pd.Series, column: Column, reading: Reading) -> Cleaned:
 
 
 def _tidied(texts: pd.Series) -> pd.Series:
-    """NFC, without white space (NBSP included) at the ends."""
+    """Normalize texts to NFC and strip white space, including NBSP."""
     return texts.astype("object").str.normalize("NFC").str.strip()
 
 
@@ -175,5 +178,5 @@ CLEANERS: dict[Kind, Callable[[pd.Series, Column, Reading], Cleaned]] = {
 
 
 def label_key(label: str) -> str:
-    """What a label is matched by: 'Math ' and 'MATH' are one subject."""
+    """Return the key that a label is matched by: 'Math ' and 'MATH' have the same key."""
     return re.sub(r"\s+", " ", unicodedata.normalize("NFC", label)).strip().casefold()

@@ -1,8 +1,7 @@
-"""Dates are proven, not guessed.
+"""Parsing of dates, and detection of the order of day and month in a column.
 
-Belongs here: which of day and month comes first in a column, and the typing of date texts. ISO is always
-read. For other forms the order comes from the feed's setting or from the file itself, when a value above 12
-stands in one place and none in the other. Does not belong here: what is done with a date that cannot be read.
+ISO dates are always parsed. For other forms the order of day and month is the feed's setting, or is proven by the file
+itself if a number above 12 occurs in one position and never in the other. The order is never guessed.
 """
 
 import re
@@ -21,7 +20,7 @@ YEAR_LAST = re.compile(r"(?P<a>\d{1,2})(?P<s>[-/.])(?P<b>\d{1,2})(?P=s)(?P<y>\d{
 
 
 class DateOrder(StrEnum):
-    """Which number of a date such as 03/04/2026 is the month."""
+    """The position of the month in a date such as 03/04/2026."""
 
     MONTH_FIRST = "month_first"
     DAY_FIRST = "day_first"
@@ -31,7 +30,7 @@ class DateOrder(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the values of a column prove so far; `is_needed` once one of them has another form than ISO."""
+    """Evidence in the values of a column about its date order; `is_needed` if any of them is not in ISO form."""
 
     first_above_12: bool = False
     second_above_12: bool = False
@@ -54,7 +53,7 @@ class Evidence:
 
 
 def evidence(texts: pd.Series) -> Evidence:
-    """What distinct date texts (str) prove about the order of day and month. A few are remembered, as in `clean.py`."""
+    """Return what distinct date texts (str) prove about the date order. Results for few texts are cached."""
     return _evidence_of_few(tuple(texts)) if len(texts) <= FEW_TEXTS else _evidence(texts)
 
 
@@ -73,7 +72,7 @@ def _evidence(texts: pd.Series) -> Evidence:
 
 
 def parse_dates(texts: pd.Series, order: DateOrder) -> pd.DataFrame:
-    """Distinct date texts typed: a frame with `value` (datetime64[ns], NaT where unreadable) and `reason`.
+    """Parse distinct date texts into a frame with `value` (datetime64[ns], NaT if invalid) and `reason`.
 
     reason is None or a code of problems.CELL_REASONS: date_format, date_ambiguous, date_invalid, date_range.
     """
@@ -81,7 +80,7 @@ def parse_dates(texts: pd.Series, order: DateOrder) -> pd.DataFrame:
     iso = text.str.extract(f"^{YEAR_FIRST.pattern}$")
     other = text.str.extract(f"^{YEAR_LAST.pattern}$")
     first, second = pd.to_numeric(other["a"]), pd.to_numeric(other["b"])
-    # In a column that contradicts itself a date is still certain when one of its numbers cannot be a month.
+    # In a column with contradictory orders, a date is still certain if one of its numbers is above 12.
     month_first = (order is DateOrder.MONTH_FIRST) | ((order is DateOrder.CONTRADICTORY) & (second > 12))
     unsettled = order in (DateOrder.UNKNOWN, DateOrder.CONTRADICTORY)
     ambiguous = other["y"].notna() & unsettled & (first <= 12) & (second <= 12) & (first != second)
@@ -98,5 +97,5 @@ def parse_dates(texts: pd.Series, order: DateOrder) -> pd.DataFrame:
 
 
 def date_key(day: date) -> int:
-    """A day as an integer key: 2026-01-31 is 20260131."""
+    """Return a day as an integer key: 2026-01-31 is 20260131."""
     return day.year * 10_000 + day.month * 100 + day.day

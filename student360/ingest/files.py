@@ -1,7 +1,7 @@
-"""Files on disk: which are ready, what they are called inside, and how they move.
+"""Files on disk: listing, readiness, content hash, claiming and archiving.
 
-Belongs here: listing, readiness, identity by content, claim, archive. Every move is one rename on one
-filesystem, so a file is always in exactly one place. Does not belong here: the ledger, Dagster, reading CSV.
+Every move is a single rename within one file system, so that a file is always in exactly one place. CSV parsing is in
+`reader.py`.
 """
 
 import fcntl
@@ -33,23 +33,23 @@ Observation = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class LandedFile:
-    """A regular file in the landing folder, as seen in one look."""
+    """A regular file in the landing folder, with its state in one listing of the folder (size, mtime in ns, inode)."""
 
     path: Path
     observation: Observation
 
     @property
     def ticket(self) -> str:
-        """A name for this state of this file that gives nothing away: safe in run config and logs."""
+        """An identifier of this state of this file that does not reveal its name: safe in run config and logs."""
         seen = f"{os.fsdecode(self.path)}|{self.observation}"
         return hashlib.sha256(os.fsencode(seen)).hexdigest()[:16]
 
 
 def landed_files(landing: Path) -> list[LandedFile]:
-    """All regular, visible, complete-looking files below the landing folder that we may read, in order of name.
+    """Return all readable regular files in the landing folder and its sub-folders, sorted by path.
 
-    Hidden and temporary files, checksums, links, pipes and folders are passed over. A file that is no CSV is not:
-    it goes to quarantine with a reason, so that nobody waits for it in vain.
+    Hidden and temporary files, checksums, links, pipes and folders are ignored. Files that are not CSV are included, so
+    that they are quarantined with a reason.
     """
     found: list[LandedFile] = []
     for entry in _entries(landing):
@@ -65,7 +65,7 @@ def landed_files(landing: Path) -> list[LandedFile]:
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """All that lies in a folder and its sub-folders; a sub-folder that we may not enter stands for itself."""
+    """Yield the entries of a folder and its sub-folders. A sub-folder that cannot be listed is yielded itself."""
     with os.scandir(folder) as entries:
         for entry in entries:
             is_folder = entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
@@ -85,16 +85,17 @@ def _is_unfinished(name: str) -> bool:
 
 @dataclass(frozen=True)
 class LeftAlone:
-    """Something in the landing folder that is not taken: its name as it lies there, and why."""
+    """An entry of the landing folder that is not picked up: its name and the reason."""
 
     name: str
     why: str
 
 
 def left_alone(landing: Path) -> list[LeftAlone]:
-    """What has been lying in the landing folder for ten minutes and is not taken, in order of name.
+    """Return the entries that have been in the landing folder for ten minutes and are not picked up, sorted by name.
 
-    Links, pipes, files without rights, and files under the name of an unfinished upload. Known junk is left out.
+    These are links, pipes, unreadable files and files with the name of an unfinished upload. Hidden files and companion
+    files such as checksums are not reported.
     """
     found = []
     for entry in _entries(landing) if landing.is_dir() else ():
@@ -106,21 +107,22 @@ def left_alone(landing: Path) -> list[LeftAlone]:
             continue
         is_file = stat.S_ISREG(status.st_mode)
         if not is_file and not stat.S_ISDIR(status.st_mode):
-            found.append(LeftAlone(entry.name, "This is no file but a link or a device. Put the file itself here."))
+            found.append(LeftAlone(entry.name, "This is a link or a device, not a file. Put the file itself here."))
         elif not is_file or not os.access(entry.path, os.R_OK):
-            found.append(LeftAlone(entry.name, "Student 360 may not read it. Give its user the right to."))
+            found.append(LeftAlone(entry.name, "Student 360 has no permission to read it. Grant its user read access."))
         elif _is_unfinished(entry.name):
             found.append(
-                LeftAlone(entry.name, "Its name says that the upload is unfinished. Rename it once it is complete.")
+                LeftAlone(entry.name, "Its name is that of an unfinished upload. Rename it when it is complete.")
             )
     return sorted(found, key=lambda left: os.fsencode(left.name))
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether a process of this machine has the file open for writing.
+    """Return whether a process on this machine has the file open for writing.
 
-    Linux can tell on local disks: it refuses a read lease then (man 2 fcntl). Where nobody can tell, False. A writer
-    that comes while the lease is held waits; the signal that tells us so is one that nobody listens to.
+    Linux refuses a read lease on a local file that is open for writing (man 2 fcntl). Returns False if leases are not
+    supported. A writer that opens the file while the lease is held is blocked until it is released. The kernel reports
+    this with SIGURG, which is ignored by default, instead of SIGIO.
     """
     try:
         with open_regular(path) as stream:
@@ -134,14 +136,14 @@ def is_being_written(path: Path) -> bool:
 
 
 def steady_files(before: Mapping[str, Observation], now: list[LandedFile]) -> list[LandedFile]:
-    """Files whose size, mtime and inode are what they were in an earlier look, by path."""
+    """Return the files whose size, mtime and inode are the same as in an earlier listing (observations by path)."""
     return [file for file in now if before.get(os.fsdecode(file.path)) == file.observation]
 
 
 def claim(file: LandedFile, work: Path) -> Path | None:
-    """Rename a landed file into the work folder under a name of our own; None if somebody else was faster.
+    """Rename a landed file into the work folder with a unique name. Returns None if another process was faster.
 
-    It becomes private to the user (0600), unless it belongs to another user: then the folder alone keeps it.
+    The file's mode is set to 0600. If the file belongs to another user, only the folder's mode protects it.
     """
     original = quote_from_bytes(os.fsencode(file.path.name), safe="")[:150]
     target = work / f"{uuid.uuid4().hex}@{original}"
@@ -155,18 +157,18 @@ def claim(file: LandedFile, work: Path) -> Path | None:
 
 
 def claim_id(claimed: Path) -> str:
-    """The unique name of a claim: the part of its file name before the @ (the whole name of a foreign file)."""
+    """Return the unique id of a claim: its file name up to the @ (the whole name if it has no @)."""
     return claimed.name.partition("@")[0]
 
 
 def original_name(claimed: Path) -> str:
-    """What the file was called when it was dropped."""
+    """Return the name that a claimed file had in the landing folder."""
     _, _, quoted = claimed.name.partition("@")
     return unquote(quoted or claimed.name, errors="replace")
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; a link, pipe or device raises OSError instead of hanging."""
+    """Open a regular file for reading. Raises OSError for a link, pipe or device, which could block."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -175,7 +177,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def content_hash(path: Path) -> tuple[str, int]:
-    """sha256 of a file's bytes, and how many there are."""
+    """Return the sha256 of a file's content and its size in bytes."""
     with open_regular(path) as stream:
         digest = hashlib.sha256()
         while block := stream.read(HASH_BLOCK):
@@ -184,7 +186,7 @@ def content_hash(path: Path) -> tuple[str, int]:
 
 
 def date_in_name(name: str) -> date | None:
-    """The export's effective date from a file name such as attendance_2026-11-03.csv, if it has one."""
+    """Return the export's effective date from a file name such as attendance_2026-11-03.csv; None if it has none."""
     match = DATE_IN_NAME.search(name)
     if match is None:
         return None
@@ -195,9 +197,9 @@ def date_in_name(name: str) -> date | None:
 
 
 def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Path:
-    """Rename a claimed file to its last place, <folder>/YYYY/MM/<sha256>__<claim>__<name>, and make it durable.
+    """Rename a claimed file to <folder>/YYYY/MM/<sha256>__<claim>__<name> and sync both folders to disk.
 
-    The claim makes the name unique: nothing can be overwritten.
+    The claim id makes the name unique, so that no file is overwritten.
     """
     target_folder = folder / f"{received:%Y}" / f"{received:%m}"
     make_private(target_folder)
@@ -214,7 +216,7 @@ def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Pat
 
 
 def put_back(archived: Path, landing: Path) -> Path:
-    """Rename an archived file back into the landing folder under the name that it was dropped with."""
+    """Rename an archived file back into the landing folder with the name that it was dropped with."""
     _, claim, name = archived.name.split("__", 2)
     target = landing / os.fsdecode(unquote_to_bytes(name))
     if target.exists():
@@ -233,7 +235,7 @@ def move_archived(path: Path, folder: Path) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Create a folder (and its parents) that only its owner can enter, whatever the umask."""
+    """Create a folder and its missing parents with mode 0700, regardless of the umask."""
     for missing in reversed([folder, *folder.parents]):
         if not missing.exists():
             missing.mkdir(mode=0o700, exist_ok=True)
@@ -241,7 +243,7 @@ def make_private(folder: Path) -> None:
 
 
 def make_durable(path: Path) -> None:
-    """A file that was written stays after a loss of power, under its name."""
+    """Sync a written file and its folder to disk, so that both survive a power loss."""
     for written in (path, path.parent):
         _sync(written)
 
@@ -255,5 +257,5 @@ def _sync(path: Path) -> None:
 
 
 def now() -> datetime:
-    """The current time in UTC, to the second."""
+    """Return the current time in UTC, in whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -1,7 +1,4 @@
-"""Which feed a file is, and which of its columns is which.
-
-Belongs here: matching of names, case, order and aliases. Does not belong here: reading rows.
-"""
+"""Recognition of a file's feed, and matching of its header with the columns of the contract."""
 
 import difflib
 import re
@@ -15,7 +12,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 
 def normalised(name: str) -> str:
-    """`Homework_Completion_%` -> `homework_completion`: letters and digits, lower case, joined by underscores."""
+    """Return a name as lower-case words joined by underscores: `Homework_Completion_%` is `homework_completion`."""
     text = unicodedata.normalize("NFKC", name).casefold()
     return re.sub(r"[^\w]+|_+", "_", text).strip("_")
 
@@ -25,9 +22,9 @@ def _known_names(contract: Contract) -> dict[str, str]:
 
 
 def match_header(cells: Sequence[str], contract: Contract) -> dict[int, str]:
-    """Positions of the header's cells that the contract knows, as {position: column name}.
+    """Match the cells of a header with the contract. Returns {position: column name}.
 
-    A column's own name wins over an alias. Raises BadFile: no_header, blank_header, duplicate_column,
+    A column's name has precedence over an alias. Raises BadFile: no_header, blank_header, duplicate_column,
     missing_column.
     """
     exact = {column.name for column in contract.columns}
@@ -65,9 +62,9 @@ def _missing_detail(missing: Sequence[str], names: Sequence[str]) -> str:
 
 
 def sniff_delimiter(header_line: str, contract: Contract) -> str:
-    """The one delimiter with which the header line holds the contract's required columns; comma if none does.
+    """Return the delimiter that yields the contract's required columns from the header line; comma if none does.
 
-    Raises BadFile(delimiter) when more than one does, or when only a sign that we do not know would do.
+    Raises BadFile(delimiter) if several delimiters do, or if only an unsupported character would.
     """
     known = _known_names(contract)
     required = set(_required(contract))
@@ -83,9 +80,9 @@ def sniff_delimiter(header_line: str, contract: Contract) -> str:
 
 
 def recognise(file_name: str, header_line: str, feeds: Mapping[str, Contract]) -> str | None:
-    """The feed a file belongs to: by a word in its name, else by its header, else None.
+    """Return the feed of a file, recognized by a word in its name, else by its header; None if neither is known.
 
-    A name with words of two feeds (student_attendance.csv) is decided by the header.
+    If the name has words of several feeds (student_attendance.csv), the header decides between them.
     """
     words = set(normalised(file_name.rsplit(".", 1)[0]).split("_"))
     joined = normalised(file_name)

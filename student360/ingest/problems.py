@@ -1,73 +1,73 @@
-"""What can be wrong with a file or a cell, in words that a school secretary understands.
-
-Belongs here: reason codes and their sentences. Does not belong here: how a problem is found.
-"""
+"""Reason codes for rejected cells and files and for warnings, with messages for school staff."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 CELL_REASONS = {
-    "missing_value": "The cell is empty, but this column is needed. Fill it in and send the row again.",
-    "control_char": "The cell holds an invisible control character. Type the value again.",
-    "bad_id": "This is not a student or school id: use letters, digits, dot, dash or underscore, 64 at most.",
-    "date_format": "This is not a date we can read. Write it as year-month-day, for example 2026-01-31.",
+    "missing_value": "The cell is empty, but this column is required. Fill it in and send the row again.",
+    "control_char": "The cell contains an invisible control character. Type the value again.",
+    "bad_id": "This is not a valid student or school id: use at most 64 letters, digits, dots, dashes or underscores.",
+    "date_format": "This is not a valid date. Write it as year-month-day, for example 2026-01-31.",
     "date_ambiguous": (
-        "Nothing in this file shows whether the day or the month comes first. Write the date as "
-        "year-month-day, or have the date order of this feed set."
+        "It is unclear whether the day or the month comes first, and no other date in this file shows it. Write the "
+        "date as year-month-day, or ask your administrator to set the date order of this feed."
     ),
     "date_invalid": "There is no such day in the calendar.",
-    "date_range": "The date lies too far in the past or after the day of the export.",
+    "date_range": "The date is too far in the past, or later than the day of the export.",
     "number_format": "This is not a plain number. Use digits and a decimal point, for example 87.5.",
     "percent_format": "This is not a percentage. Use a number from 0 to 100, with or without %.",
     "yes_no": "This is neither yes nor no.",
     "too_long": "The cell is longer than 100,000 characters.",
-    "extra_cell": "The row has more cells than the header. Look for a stray comma.",
-    "missing_cell": "The row has fewer cells than the header. Look for a row that was cut off.",
+    "extra_cell": "The row has more cells than the header. Check for an extra comma.",
+    "missing_cell": "The row has fewer cells than the header. Check whether the row was cut off.",
     "repeated_header": "This row repeats the header.",
-    "conflicting_duplicate": "Two or more rows of this file are about the same thing and say different things.",
+    "conflicting_duplicate": "Two or more rows of this file describe the same thing with different values.",
 }
 
 FILE_REASONS = {
-    "unknown_dataset": "We cannot tell what this file is: neither its name nor its header is one we know.",
-    "empty_file": "The file is empty. Export it again and send it once more.",
+    "unknown_dataset": "The content of this file is unknown: neither its name nor its header was recognized.",
+    "empty_file": "The file is empty. Export it and send it again.",
     "binary": "This is not a CSV file. Save it as CSV (comma separated, UTF-8) and send it again.",
     "encoding": "The file is not UTF-8 text. Save it as 'CSV UTF-8' and send it again.",
-    "nul_bytes": "The file is damaged: it holds empty bytes, as after a broken upload. Send it again.",
-    "quote": "A quotation mark is opened and never closed, or stands in a wrong place.",
-    "line_too_long": "A row is longer than a million characters: a quotation mark is probably not closed.",
-    "delimiter": "The columns are not separated by comma, semicolon, tab or bar.",
+    "nul_bytes": "The file is damaged: it contains empty bytes, as after an interrupted upload. Send it again.",
+    "quote": "A quotation mark is never closed, or is in the wrong place.",
+    "line_too_long": "A row is longer than 10 MB. Probably a quotation mark is not closed.",
+    "delimiter": "The columns are not separated by comma, semicolon, tab or vertical bar.",
     "no_header": "The first row is not a header with the names of the columns.",
     "blank_header": "A column has no name in the header.",
-    "duplicate_column": "Two columns of the header mean the same.",
-    "missing_column": "A column that we need is missing from the header.",
-    "limits": "The file is larger than what is allowed here.",
+    "duplicate_column": "Two columns of the header have the same meaning.",
+    "missing_column": "A required column is missing from the header.",
+    "limits": "The file exceeds a size limit.",
     "column_count": "All rows have more cells than the header.",
-    "our_fault": "A fault of ours, not of the file: it is kept safe and the other files went on. Please report this.",
+    "our_fault": (
+        "An internal error, not the file, stopped the load. The file is kept and other files are loaded. "
+        "Please report this."
+    ),
     "vanished": "The file was removed from the work folder before it was loaded. Send it again.",
-    "too_many_rejects": "Too many rows of this file could not be read, so nothing of it was loaded.",
+    "too_many_rejects": "Too many rows of this file were rejected, so none of its rows were loaded.",
 }
 
 WARNINGS = {
-    "no_rows": "The file holds a header and no rows.",
-    "no_final_newline": "The last line has no line end: check that the file was not cut off on its way.",
-    "unknown_column": "These columns are not known and were not used: {names}.",
-    "missing_optional": "These columns were in the last file and are not in this one: {names}.",
+    "no_rows": "The file contains a header and no rows.",
+    "no_final_newline": "The last line has no line break. Check that the file was not cut off during the transfer.",
+    "unknown_column": "These columns are unknown and were not used: {names}.",
+    "missing_optional": "These columns were in the previous file and are not in this one: {names}.",
     "mojibake": "Letters look damaged (JosÃ© for José) in: {names}. Export the file as UTF-8.",
-    "hidden_direction": "Invisible marks that turn the writing direction stand in: {names}.",
-    "order_by_arrival": "The name holds no date, so the file counts as from the day it arrived.",
+    "hidden_direction": "Invisible characters that change the writing direction are in: {names}.",
+    "order_by_arrival": "The file name has no date, so the day of arrival is used as the date of the file.",
 }
 
 
 def warning(code: str, names: Iterable[str] = ()) -> str:
-    """A warning in words; names: columns, never values."""
+    """Return the message of a warning. names: the columns that it is about."""
     return WARNINGS[code].format(names=", ".join(names))
 
 
 @dataclass
 class BadFile(Exception):
-    """The file as a whole cannot be loaded.
+    """A file cannot be loaded at all.
 
-    reason_code: a key of FILE_REASONS. detail: names of columns, line numbers or counts, never a value.
+    reason_code: a key of FILE_REASONS. detail: column names, line numbers or counts, but no cell values.
     """
 
     reason_code: str

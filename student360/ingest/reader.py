@@ -1,12 +1,11 @@
-"""The strict CSV reader: bytes in, chunks of text cells out, every line accounted for.
+"""The strict CSV reader: reads bytes and yields chunks of text cells, accounting for every line.
 
-Belongs here: encoding, quotes, row boundaries, cell counts, line numbers. Everything is text; nothing is
-guessed. Does not belong here: what a cell means (`clean.py`).
+Handles encoding, quotes, row boundaries, cell counts and line numbers. All cells are text; `clean.py` converts them.
 
-A block whose rows are one line each, as nearly all are, is cut by Arrow's parser alone, which says which lines have
-too few or too many cells. Any other is cut with numpy: where the quotes, delimiters and line ends are gives the
-boundaries and cell counts of all its rows at once, so that only rows of the right width reach Arrow's parser. The
-first way takes a third of the time of the second, csv.reader four times that of the second.
+A block in which every row is one line, as in nearly all blocks, is parsed by Arrow alone, which reports the lines with
+too few or too many cells. Any other block is first split with numpy: the positions of quotes, delimiters and line ends
+determine the boundaries and cell counts of all rows at once, so that only rows of the right width are passed to Arrow.
+The first method takes a third of the time of the second; csv.reader takes four times as long as the second.
 """
 
 import codecs
@@ -33,21 +32,21 @@ PARSED_AT_ONCE = 2
 MAX_LINE_BYTES = 2**20
 MAX_COLUMNS = 1_000
 MAGIC_NUMBERS = (b"PK\x03\x04", b"%PDF", b"\x1f\x8b", b"MZ", b"\x7fELF", b"\xd0\xcf\x11\xe0", b"\x89PNG")
-csv.field_size_limit(2 * (BLOCK_BYTES + MAX_LINE_BYTES))  # the reader's own limits come first
+csv.field_size_limit(2 * (BLOCK_BYTES + MAX_LINE_BYTES))  # larger than this module's own limits, which apply first
 QUOTE, NEWLINE = 0x22, 0x0A
 OTHER, CORRECTION_OF, WHAT_IS_WRONG = "other:", "correction_of", "what_is_wrong"
 Reject = tuple[int, str, str, str, str | None]
-PAST_THE_BOM = 0  # the state of an utf-8-sig decoder that has seen the first bytes
-LONGEST_CHARACTER = 4  # bytes of UTF-8
+PAST_THE_BOM = 0  # the state of a utf-8-sig decoder after the first bytes
+LONGEST_CHARACTER = 4  # bytes in UTF-8
 
 
 @dataclass
 class Chunk:
-    """Some rows of a file: `cells` has a category (text) column per matched column plus line_no.
+    """Some rows of a file.
 
-    A column that the contract does not know is there as `other:<name>`; correction_of only in files of corrections.
-
-    `rejects` has line_no, column_name, reason_code, value and correction_of for the rows that are no rows.
+    cells: a category (text) column per matched column plus line_no. A column that is not in the contract is named
+    `other:<name>`; correction_of exists only in correction files. rejects: line_no, column_name, reason_code, value and
+    correction_of of the rows that cannot be parsed.
     """
 
     cells: pd.DataFrame
@@ -58,10 +57,10 @@ class Chunk:
 
 @dataclass
 class Header:
-    """How the file is laid out: its delimiter, its width and the columns found, {position: name}.
+    """The layout of a file: delimiter, number of columns, and matched columns as {position: name}.
 
-    others: the columns that the contract does not know. correction: where a file of corrections says which refused
-    row each of its rows corrects.
+    cells: the header's cells. others: columns that are not in the contract, {position: name}. correction: in a
+    correction file the position of the column that identifies the rejected row that a row corrects.
     """
 
     delimiter: str
@@ -73,7 +72,7 @@ class Header:
 
     @property
     def wanted(self) -> dict[int, str]:
-        """All columns that are read, by position, under the name that they have in a chunk."""
+        """All columns that are read, as {position: name in a chunk}."""
         others = {position: OTHER + name for position, name in self.others.items()}
         correction = {} if self.correction is None else {self.correction: CORRECTION_OF}
         return self.columns | others | correction
@@ -81,10 +80,10 @@ class Header:
 
 @dataclass
 class Cut:
-    """A block cut into rows, lines counted from 0.
+    """A block split into rows, with lines counted from 0.
 
-    cells: the rows of the right width. lines: the line that each begins on. odd: line and text of each other row.
-    blank: how many rows held nothing.
+    cells: the rows of the right width. lines: the line that each of them begins on. odd: line and text of every other
+    row. blank: the number of blank rows.
     """
 
     cells: pd.DataFrame
@@ -97,22 +96,21 @@ REJECT_COLUMNS = ("line_no", "column_name", "reason_code", "value", CORRECTION_O
 
 
 def no_rejects() -> pd.DataFrame:
-    """An empty frame of rejects."""
+    """Return an empty frame of rejects."""
     return pd.DataFrame({name: pd.Series(dtype="object") for name in REJECT_COLUMNS})
 
 
 def first_line(data: bytes) -> str:
-    """The header line of the first bytes of a file, decoded as well as may be: for recognition only."""
+    """Return the header line from the first bytes of a file. For recognition only: invalid bytes are replaced."""
     encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     text = data.decode(encoding, errors="replace").lstrip()
     return re.split(r"[\r\n]", text, maxsplit=1)[0]
 
 
 class StrictCsv:
-    """A CSV file read by contract. Iterate it for chunks; a file that is no CSV raises BadFile.
+    """A CSV file read by contract. Iteration yields chunks and raises BadFile if the file is not a valid CSV.
 
-    stream: the open file, positioned at its start; it is read once per iteration and never closed here.
-    only: the columns that are wanted; all by default.
+    stream: the open file; it is read once per iteration and not closed. only: the columns to read; all by default.
     """
 
     def __init__(
@@ -140,7 +138,7 @@ class StrictCsv:
             raise BadFile("column_count")
 
     def _numbered_blocks(self) -> Iterator[tuple[bytes, int]]:
-        """Blocks of rows after the header, which is read on the way, each with the number of its first line."""
+        """Read the header, then yield blocks of rows, each with the number of its first line."""
         self._stream.seek(0)
         line_no = 1
         header_read = False
@@ -155,7 +153,7 @@ class StrictCsv:
             raise BadFile("empty_file")
 
     def rows_as_they_came(self, lines: Collection[int] | None) -> Iterator[tuple[int, list[str]]]:
-        """The header (as line 0) and then the rows that begin on the given lines, or all: their cells, untouched."""
+        """Yield the header (as line 0), then the rows that begin on the given lines (all if None), with raw cells."""
         wanted = None if lines is None else np.sort(np.fromiter(lines, dtype=np.int64))
 
         def chosen(numbered_block: tuple[bytes, int]) -> list[tuple[int, list[str]]]:
@@ -166,12 +164,12 @@ class StrictCsv:
             rows = rows[~_blank_rows(block, starts[rows], ends[rows])]
             return [(int(numbers[row]), self._cells_of(block[starts[row] : ends[row]])) for row in rows]
 
-        header_told = False
+        header_yielded = False
         with closing(in_order(chosen, self._numbered_blocks(), PARSED_AT_ONCE)) as parts:
             for rows in parts:
-                if not header_told:
+                if not header_yielded:
                     yield 0, self.header.cells
-                    header_told = True
+                    header_yielded = True
                 yield from rows
 
     def _correction_in(self, cells: list[str]) -> str | None:
@@ -184,7 +182,7 @@ class StrictCsv:
     # blocks ------------------------------------------------------------------------------------------------
 
     def _text_blocks(self) -> Iterator[bytes]:
-        """The file as UTF-8 with plain line feeds; a BOM is taken off, UTF-16 with a BOM is recoded."""
+        """Yield the file as UTF-8 with LF line ends. A BOM is removed; UTF-16 with a BOM is converted."""
         start = self._stream.read(4)
         if start.startswith(MAGIC_NUMBERS):
             raise BadFile("binary")
@@ -207,7 +205,7 @@ class StrictCsv:
                 block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             if line_no == 1 and not utf16 and b"\0" in block[:4]:
                 raise BadFile("encoding")
-            if b"\0" in block and b"\0\0\0\0" in block:  # one byte is looked for in a fortieth of the time of four
+            if b"\0" in block and b"\0\0\0\0" in block:  # searching for one byte is 40 times as fast as for four
                 raise BadFile("nul_bytes")
             line_no += _line_feeds(block)
             if block:
@@ -216,7 +214,7 @@ class StrictCsv:
                 return
 
     def _row_blocks(self) -> Iterator[bytes]:
-        """Blocks that end where a row ends; the last one gets a line feed if it has none."""
+        """Yield blocks that end at the end of a row. A line feed is added to the last one if it has none."""
         held = b""
         for block in self._text_blocks():
             held += block
@@ -257,7 +255,10 @@ class StrictCsv:
     # rows --------------------------------------------------------------------------------------------------
 
     def _parse(self, numbered_block: tuple[bytes, int]) -> tuple[Chunk, int]:
-        """The rows of a block whose first line has a number. Also returns how many have too many filled cells."""
+        """Parse a block, given with the number of its first line.
+
+        Returns its chunk and the number of rows with too many non-empty cells.
+        """
         block, line_no = numbered_block
         cut = self._cut_by_lines(block) or self._cut_by_rows(block)
         rejects = []
@@ -286,7 +287,7 @@ class StrictCsv:
         return chunk, surplus
 
     def _cut_by_lines(self, block: bytes) -> "Cut | None":
-        """A block in which every row is a line and every quote is where it belongs; None for any other."""
+        """Split a block in which every row is one line and every quote is regular. Returns None for any other block."""
         data = np.frombuffer(block, np.uint8)
         line_ends = _places(data, NEWLINE)
         if self.header.width == 1 or line_ends[0] == 0 or (np.diff(line_ends) == 1).any():
@@ -310,7 +311,7 @@ class StrictCsv:
         return Cut(self._frame(table), np.delete(np.arange(lines), refused), odd, len(rows) - len(odd))
 
     def _cut_by_rows(self, block: bytes) -> "Cut":
-        """Any block: rows over several lines, lone quotes, blank lines."""
+        """Split any block, including rows of several lines, lone quotes and blank lines."""
         starts, ends, widths, lines = _rows(block, self.header.delimiter)
         blank = _blank_rows(block, starts, ends)
         good = (widths == self.header.width) & ~blank
@@ -322,7 +323,7 @@ class StrictCsv:
         return Cut(self._frame(table), lines[good], odd, int(blank.sum()))
 
     def _arrow_table(self, data: bytes, refuse: Callable[[arrow_csv.InvalidRow], str] | None = None) -> pa.Table:
-        """Rows as text, dictionary-encoded; what is done with one of another width `refuse` says."""
+        """Parse rows as dictionary-encoded text. refuse: handler of rows of another width, an error by default."""
         names = [f"c{position}" for position in range(self.header.width)]
         text = pa.dictionary(pa.int32(), pa.string())
         return arrow_csv.read_csv(
@@ -348,7 +349,7 @@ class StrictCsv:
         return table.rename_columns(list(self.header.wanted.values())).to_pandas()
 
     def _with_rescued(self, cells: pd.DataFrame, rows: list[list[str]], lines: list[int]) -> pd.DataFrame:
-        """The frame with the rows whose surplus cells were all empty added in their place."""
+        """Insert the rows whose surplus cells were all empty into the frame, ordered by line_no."""
         extra = pd.DataFrame(rows, dtype="object")
         wanted = self.header.wanted
         extra = extra[list(wanted)].rename(columns=wanted)
@@ -358,7 +359,7 @@ class StrictCsv:
         return both.astype(dict.fromkeys(wanted.values(), "category"))
 
     def _without_repeated_headers(self, cells: pd.DataFrame) -> tuple[pd.DataFrame, list[Reject]]:
-        """Rows that say again what the header says, as in concatenated exports."""
+        """Split off rows that repeat the header, as in concatenated exports, as rejects."""
         first_position, first_column = next(iter(self.header.columns.items()))
         repeated = cells[first_column] == self.header.cells[first_position]
         if not repeated.any():
@@ -372,13 +373,15 @@ class StrictCsv:
 
 
 def _line_feeds(block: bytes) -> int:
-    """How many lines end in a block: numpy counts a frequent byte two to four times as fast as bytes.count."""
+    """Count the line feeds of a block. For a frequent byte numpy is two to four times as fast as bytes.count."""
     return int(np.count_nonzero(np.frombuffer(block, np.uint8) == NEWLINE))
 
 
 def _recoded(raw: bytes, decoder: codecs.IncrementalDecoder, is_utf16: bool) -> bytes:
-    """The next bytes of a file as UTF-8; what is UTF-8 already is only looked at. The decoder keeps the bytes of a
-    character that is not complete, and raises UnicodeDecodeError."""
+    """Return the next bytes of a file as UTF-8; bytes that are UTF-8 already are only validated.
+
+    The decoder keeps the bytes of an incomplete character for the next call. Raises UnicodeDecodeError.
+    """
     held, state = decoder.getstate()
     if is_utf16 or state != PAST_THE_BOM or not raw:
         return decoder.decode(raw, final=not raw).encode()
@@ -391,7 +394,7 @@ def _recoded(raw: bytes, decoder: codecs.IncrementalDecoder, is_utf16: bool) -> 
 
 
 def _is_utf8(data: bytes, end: int) -> bool:
-    """Whether the bytes up to an end are UTF-8, by Arrow, which makes no text of them: a tenth of the time."""
+    """Return whether data[:end] is valid UTF-8. Arrow does not decode, and takes a tenth of the time of decoding."""
     bounds = pa.py_buffer(np.array([0, end], np.int32))
     try:
         pa.Array.from_buffers(pa.string(), 1, [None, bounds, pa.py_buffer(data)]).validate(full=True)
@@ -405,20 +408,20 @@ def _places(data: np.ndarray, byte: int) -> np.ndarray:
 
 
 def _are_outside(places: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """Which places of a block do not lie inside quotes, given where its quotes are."""
+    """Return which positions in a block are outside of quotes, given the positions of the quotes."""
     return np.searchsorted(quotes, places) % 2 == 0 if len(quotes) else np.ones(len(places), bool)
 
 
 def _quotes_are_regular(data: np.ndarray, quotes: np.ndarray, delimiter: int) -> bool:
-    """Whether every quote of a block of rows opens a cell, closes a cell or is doubled inside one."""
+    """Return whether every quote in a block of rows opens a cell, closes a cell or is doubled inside one."""
     if len(quotes) % 2:
         return False
-    before, after = data[quotes[0::2] - 1], data[quotes[1::2] + 1]  # before the first byte: the last one, a line feed
+    before, after = data[quotes[0::2] - 1], data[quotes[1::2] + 1]  # index -1 is the block's last byte, a line feed
     return all(((at == delimiter) | (at == NEWLINE) | (at == QUOTE)).all() for at in (before, after))
 
 
 def _row_bounds(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Start, end (past the line feed) and first line (from 0) of each row of a block."""
+    """Return start, end (after the line feed) and first line (from 0) of each row of a block."""
     data = np.frombuffer(block, np.uint8)
     quotes = _places(data, QUOTE)
     if not _quotes_are_regular(data, quotes, ord(delimiter)):
@@ -428,7 +431,7 @@ def _row_bounds(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, n
 
 
 def _rows(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Start, end (past the line feed), number of cells and first line (from 0) of each row of a block."""
+    """Return start, end (after the line feed), number of cells and first line (from 0) of each row of a block."""
     data = np.frombuffer(block, np.uint8)
     quotes = _places(data, QUOTE)
     if not _quotes_are_regular(data, quotes, ord(delimiter)):
@@ -441,7 +444,7 @@ def _rows(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _regular_bounds(data: np.ndarray, quotes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The bounds of the rows of a block whose quotes are regular, given where they are."""
+    """Return the row bounds of a block with regular quotes, given the positions of the quotes."""
     line_ends = _places(data, NEWLINE)
     last_lines = np.flatnonzero(_are_outside(line_ends, quotes))
     ends = line_ends[last_lines] + 1
@@ -449,7 +452,7 @@ def _regular_bounds(data: np.ndarray, quotes: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _rows_one_by_one(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """As _rows, for the rare block with lone quotes (a 5" disk): the standard library decides, strictly."""
+    """Return the same as _rows for a block with lone quotes (a 5" disk), parsed by csv.reader in strict mode."""
     lines = [line + "\n" for line in block.decode().split("\n")[:-1]]
     offsets = np.concatenate(([0], np.cumsum([len(line.encode()) for line in lines])))
     reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
@@ -462,12 +465,12 @@ def _rows_one_by_one(block: bytes, delimiter: str) -> tuple[np.ndarray, np.ndarr
             seen = reader.line_num
             lasts.append(seen)
     except csv.Error:
-        raise BadFile("quote", "See near the line after the last good row.") from None
+        raise BadFile("quote", "Look near the line after the last valid row.") from None
     return offsets[firsts], offsets[lasts], np.array(widths), np.array(firsts)
 
 
 def _last_row_end(held: bytes) -> int:
-    """Where the last complete row of some bytes ends; 0 if none does."""
+    """Return the end of the last complete row in some bytes; 0 if there is none."""
     last = held.rfind(b"\n")
     data = np.frombuffer(held, np.uint8)
     if np.count_nonzero(data[: max(last, 0)] == QUOTE) % 2 == 0:
@@ -479,7 +482,7 @@ def _last_row_end(held: bytes) -> int:
 
 
 def _lone_quotes_only(held: bytes) -> bool:
-    """Whether no quote opens a cell, so that quotes are plain text."""
+    """Return whether no quote opens a cell, so that all quotes are plain text."""
     data = np.frombuffer(held, np.uint8)
     quotes = _places(data, QUOTE)
     before = np.where(quotes > 0, data[np.maximum(quotes - 1, 0)], NEWLINE)
@@ -487,7 +490,7 @@ def _lone_quotes_only(held: bytes) -> bool:
 
 
 def _blank_rows(block: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Which rows hold nothing but white space. Only rows that begin with a space are looked into."""
+    """Return which rows contain only white space. Only rows that begin with white space are examined."""
     blank = (ends - starts) <= 1
     for row in np.flatnonzero(~blank & (np.frombuffer(block, np.uint8)[starts] <= 0x20)):
         blank[row] = not block[starts[row] : ends[row]].strip()
@@ -495,14 +498,14 @@ def _blank_rows(block: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarra
 
 
 def _found_in(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Where in ascending numbers some of the wanted ones stand."""
+    """Return the indexes of the wanted numbers in an ascending array."""
     places = np.searchsorted(numbers, wanted)
-    there = places < len(numbers)
-    return places[there][numbers[places[there]] == wanted[there]]
+    inside = places < len(numbers)
+    return places[inside][numbers[places[inside]] == wanted[inside]]
 
 
 def _runs(starts: np.ndarray, ends: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Neighbouring rows joined into runs."""
+    """Yield start and end of each run of adjacent rows."""
     if not len(starts):
         return
     breaks = np.flatnonzero(starts[1:] != ends[:-1]) + 1

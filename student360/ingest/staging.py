@@ -1,7 +1,4 @@
-"""Chunks of text cells to typed rows and rejects, by contract.
-
-Belongs here: the pure step from a `Chunk` to staging rows. Does not belong here: where they are stored.
-"""
+"""Conversion of a `Chunk` of text cells to typed staging rows and rejects, by contract. Rows are stored elsewhere."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ from student360.ingest.problems import CELL_REASONS
 from student360.ingest.reader import CORRECTION_OF, OTHER, REJECT_COLUMNS, Chunk
 
 PANDAS_DTYPE = {"text": "string", "integer": "Int64", "bigint": "Int64", "real": "float64", "date": "datetime64[ns]"}
-SHOWN_NUL = "\N{SYMBOL FOR NULL}"  # PostgreSQL holds no NUL in a text
+SHOWN_NUL = "\N{SYMBOL FOR NULL}"  # PostgreSQL cannot store NUL in a text column
 FORMULA_GUARD = r"^'(?=[=+\-@\t\r])"
 ODD = {
     "mojibake": r"[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac",
@@ -27,11 +24,11 @@ ODD = {
 
 @dataclass
 class Staged:
-    """Typed rows of a chunk and the rows that were refused.
+    """The typed rows of a chunk and its rejects.
 
     rows: the contract's value columns plus line_no, correction_of and rescued. rejects: line_no, column_name,
-    reason_code, value, reason, student_id and correction_of, one row per bad cell. odd: codes of problems.WARNINGS
-    with the columns that they are about.
+    reason_code, value, reason, student_id and correction_of, one row per rejected cell. odd: codes of
+    problems.WARNINGS with the columns that they apply to.
     """
 
     rows: pd.DataFrame
@@ -40,7 +37,7 @@ class Staged:
 
 
 def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) -> Staged:
-    """Clean a chunk by contract. `readings` says per column name how its dates are to be read."""
+    """Clean a chunk by contract. readings: date order and latest valid day per column name."""
     cells = chunk.cells
     typed: dict[str, pd.Series] = {}
     bad_rows = np.zeros(len(cells), bool)
@@ -101,14 +98,14 @@ def stage_chunk(chunk: Chunk, contract: Contract, readings: dict[str, Reading]) 
 
 
 def _corrections(cells: pd.DataFrame) -> pd.Series:
-    """Which refused row each row corrects; None where none."""
+    """Return for each row the id of the rejected row that it corrects, or None."""
     if CORRECTION_OF not in cells:
         return _no_texts(len(cells))
     return cells[CORRECTION_OF].astype("object").str.strip().replace("", None)
 
 
 def _rescued(cells: pd.DataFrame) -> pd.Series:
-    """The cells of unknown columns as one JSON text per row; None where there are none."""
+    """Return the cells of unknown columns as one JSON text per row, or None if they are empty."""
     others = [str(name) for name in cells.columns if str(name).startswith(OTHER)]
     if not others:
         return _no_texts(len(cells))
@@ -118,7 +115,7 @@ def _rescued(cells: pd.DataFrame) -> pd.Series:
 
 
 def _json_members(cells: pd.Series, name: str) -> pa.Array:
-    """`"name": "cell"` for each row; null where the cell is empty. Encoded once per distinct cell."""
+    """Return `"name": "cell"` for each row, null if the cell is empty. Each distinct cell is encoded once."""
     key = json.dumps(name, ensure_ascii=False)
     distinct = [
         f"{key}: {json.dumps(text, ensure_ascii=False)}" if text.strip() else None for text in cells.cat.categories
@@ -127,7 +124,7 @@ def _json_members(cells: pd.Series, name: str) -> pa.Array:
 
 
 def _no_texts(length: int) -> pd.Series:
-    """As many missing texts, a byte each."""
+    """Return a categorical series of missing texts, which takes one byte per row."""
     return _spread(pd.Series(["", None], dtype="object"), np.ones(length, np.int8))
 
 
@@ -142,7 +139,7 @@ def _absent(column: Column, length: int) -> dict[str, pd.Series]:
 
 
 def _taken(column: Column, values: pd.Series, codes: np.ndarray) -> dict[str, pd.Series]:
-    """The distinct values spread over the rows. Text stays categorical: a code per row, not a string."""
+    """Return the staging columns of a column: its distinct values by row. Text stays categorical to save memory."""
     if column.storage != "text":
         typed = pd.Series(values.array, dtype=PANDAS_DTYPE[column.storage])
         return {column.stored_as: pd.Series(typed.array.take(codes))}

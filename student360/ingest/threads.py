@@ -1,7 +1,4 @@
-"""Work of one file in threads: Arrow and numpy let go of Python's lock for most of theirs.
-
-Belongs here: doing a step of the way ahead of time, with as much in memory as is told. Does not belong here: the steps.
-"""
+"""Pipelining the steps of one file in threads: Arrow and numpy release the GIL during most of their work."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -13,22 +10,25 @@ Result = TypeVar("Result")
 
 
 def ahead(items: Iterator[Item], how_many: int = 1) -> Generator[Item]:
-    """The same items, some of them made in a thread while those before are used: one is parsed, another stored."""
+    """Yield the items of an iterator while a thread computes up to `how_many` items ahead.
+
+    For example, one chunk is parsed while the previous one is stored.
+    """
     end = object()
     with ThreadPoolExecutor(max_workers=1) as worker:
-        coming = deque(worker.submit(next, items, end) for _ in range(how_many))
-        while (item := coming.popleft().result()) is not end:
-            coming.append(worker.submit(next, items, end))
+        pending = deque(worker.submit(next, items, end) for _ in range(how_many))
+        while (item := pending.popleft().result()) is not end:
+            pending.append(worker.submit(next, items, end))
             yield cast(Item, item)
 
 
 def in_order(function: Callable[[Item], Result], items: Iterator[Item], at_once: int) -> Generator[Result]:
-    """What a function makes of each item, in their order, some of them at once."""
+    """Yield the results of a function for each item, in the order of the items, computing `at_once` in parallel."""
     with ThreadPoolExecutor(at_once) as workers:
-        coming: deque[Future[Result]] = deque()
+        pending: deque[Future[Result]] = deque()
         for item in items:
-            coming.append(workers.submit(function, item))
-            if len(coming) == at_once:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+            pending.append(workers.submit(function, item))
+            if len(pending) == at_once:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

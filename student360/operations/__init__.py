@@ -1,1 +1,1 @@
-"""What an operator does by hand: verify, reprocess, withdraw, move."""
+"""Operator commands: verify, reprocess, withdraw and move."""

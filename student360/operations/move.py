@@ -1,9 +1,7 @@
-"""Moving house: a whole warehouse from one database into another, SQLite or PostgreSQL, checked table by table.
+"""Copy a warehouse from one database to another, SQLite or PostgreSQL, for `python -m student360 move`.
 
-Belongs here: `python -m student360 move`. Does not belong here: anything that a warehouse does every day.
-
-Each table is copied and compared in one transaction, in the order of its references. Killed anywhere, the command is
-run again: tables that are there already are compared and left alone. Nothing is ever deleted, on either side.
+Each table is copied and compared in one transaction, in the order of the foreign keys. If the command is killed, run it
+again: tables that exist in the target are only compared. No rows are deleted in either database.
 """
 
 from collections.abc import Iterator
@@ -28,18 +26,18 @@ BETWEEN_CELLS = "\x1f"
 
 
 class MoveProblem(Exception):
-    """The move cannot begin or go on; says why and what to do. Nothing was lost."""
+    """The move cannot start or continue. The message says why and what to do. No data was lost."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a table holds: how many rows, and a hash of all of them that does not depend on their order."""
+    """The content of a table: the number of rows, and a hash of all rows that does not depend on their order."""
 
     rows: int = 0
     hash: int = 0
 
     def with_rows(self, batch: pa.RecordBatch) -> "Content":
-        """This content and the rows of a batch. Equal cells are equal text on every engine."""
+        """Return this content plus the rows of a batch. Cells are hashed as text, which is equal on every engine."""
         cells = [column.cast(pa.string()) for column in batch.columns]
         lines = pc.binary_join_element_wise(*cells, BETWEEN_CELLS, null_handling="replace", null_replacement=NULL)
         hashes = pd.util.hash_array(lines.to_numpy(zero_copy_only=False), categorize=False)
@@ -50,7 +48,7 @@ class Content:
 
 
 def content_of(tx: Transaction, table: str) -> Content:
-    """What a table holds, read batch by batch."""
+    """Return the content of a table, read batch by batch."""
     content = Content()
     for batch in tx.arrow_batches(table):
         content = content.with_rows(batch)
@@ -58,15 +56,15 @@ def content_of(tx: Transaction, table: str) -> Content:
 
 
 def tables() -> list[Script]:
-    """All tables, each after those that it refers to."""
+    """Return all tables, each after those that its foreign keys refer to."""
     return [script for script in scripts().values() if not script.is_view]
 
 
 def move(source_url: str, target: Warehouse, console: Console) -> int:
-    """Copy everything from the warehouse at a URL into another. Returns the number of rows that are there now.
+    """Copy all tables from the warehouse at a URL into another. Returns the number of rows in the target.
 
-    Raises MoveProblem when there is nothing to move, when the target holds something else, and when what arrived
-    is not what was sent.
+    Raises MoveProblem if there is no source warehouse, if the target contains other data, or if a copied table differs
+    from its source.
     """
     source = Warehouse(url=warehouse_url(source_url))
     _check_ends(source, target)
@@ -77,32 +75,34 @@ def move(source_url: str, target: Warehouse, console: Console) -> int:
     with open_reading(source.engine) as reading:
         for table in tables():
             with open_writing(target.engine) as writing:
-                content, was_there = _copy(reading, writing, table.name)
+                content, was_present = _copy(reading, writing, table.name)
                 if content.rows:
                     writing.enforce_key(table)
                     writing.enforce_references(table)
                 writing.refresh_statistics(table.name)
             total += content.rows
-            done = "was there, equal" if was_there else "copied, equal"
+            done = "already present, identical" if was_present else "copied, identical"
             console.print(f"  [green]✓[/green] {table.name:<24} {content}  {done}")
     with open_writing(target.engine) as writing:
         writing.execute("DELETE FROM schema_object WHERE name = ?", (MOVING,))
-    console.print(f"[bold]Moved:[/bold] {len(tables())} tables, {total:,} rows, all equal by count and content.")
+    console.print(
+        f"[bold]Moved:[/bold] {len(tables())} tables, {total:,} rows, all identical by row count and content hash."
+    )
     return total
 
 
 def _check_ends(source: Warehouse, target: Warehouse) -> None:
     if source.url == target.url:
         raise MoveProblem(
-            "Both ends are the same warehouse. Set STUDENT360_WAREHOUSE_URL to where you move to, and give the place "
-            "that you come from as FROM."
+            "Source and target are the same warehouse. Set STUDENT360_WAREHOUSE_URL to the target, and pass the URL of "
+            "the source as FROM."
         )
     if not is_postgres(source.url) and not Path(source.url.removeprefix("sqlite:///")).is_file():
         raise MoveProblem(f"There is no warehouse at {_place(source.url)}.")
 
 
 def _begin(target: Warehouse, source: Warehouse) -> None:
-    """Mark the target as unfinished, so that nobody works with half a warehouse."""
+    """Mark the target as incomplete, so that it cannot be used before the move is finished."""
     try:
         target.prepare()
     except WarehouseError:
@@ -115,7 +115,7 @@ def _begin(target: Warehouse, source: Warehouse) -> None:
         if full:
             raise MoveProblem(
                 f"The warehouse at {_place(target.url)} is not empty ({', '.join(full[:3])}, ...). "
-                "A move never overwrites: give it a new file, or a new schema in STUDENT360_WAREHOUSE_SCHEMA."
+                "A move never overwrites data: use a new file, or set STUDENT360_WAREHOUSE_SCHEMA to a new schema."
             )
         tx.execute("INSERT INTO schema_object (name, fingerprint) VALUES (?, ?)", (MOVING, _place(source.url)))
     target.forget()
@@ -127,20 +127,21 @@ def _moving_from(tx: Transaction) -> str | None:
 
 
 def _copy(reading: Transaction, writing: Transaction, table: str) -> tuple[Content, bool]:
-    there = content_of(writing, table)
-    if there.rows:
-        if there != content_of(reading, table):
+    """Copy a table unless the target has it already. Returns its content and whether it was in the target already."""
+    present = content_of(writing, table)
+    if present.rows:
+        if present != content_of(reading, table):
             raise MoveProblem(
-                f"{table} has changed at its old place since the move began. Start again into a new file or schema."
+                f"{table} has changed in the source since the move began. Start again with a new file or schema."
             )
-        return there, True
+        return present, True
     sent = Content()
     for batch in _batches(reading, table):
         sent = sent.with_rows(batch)
         writing.append(table, pa.Table.from_batches([batch]))
     arrived = content_of(writing, table)
     if arrived != sent:
-        raise MoveProblem(f"{table}: {sent} were sent, {arrived} arrived. Nothing of this table was kept.")
+        raise MoveProblem(f"{table}: {sent} were sent, {arrived} arrived. The copy of this table was rolled back.")
     return arrived, False
 
 

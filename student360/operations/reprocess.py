@@ -1,9 +1,7 @@
-"""Files loaded again from the archive, after rules, settings or code have changed; withdrawals that an operator allows.
+"""Reload archived files after a change of rules, settings or code, and apply withdrawals that an operator allows.
 
-Belongs here: `python -m student360 reprocess` and `withdraw`. Does not belong here: loading (`loading/`).
-
-Everything happens in one transaction: readers see the old rows until the new ones are there, and a process that is
-killed leaves the warehouse as it was.
+Implements `python -m student360 reprocess` and `withdraw`. Each command is one transaction: readers see the old rows
+until it commits, and a process that is killed leaves the warehouse unchanged.
 """
 
 import getpass
@@ -29,12 +27,12 @@ RUN_ID = "by hand"
 
 
 class OperatorProblem(Exception):
-    """What was asked for cannot be done; says why and what to do. Nothing was changed."""
+    """The requested operation is not possible. The message says why and what to do. Nothing was changed."""
 
 
 @dataclass(frozen=True)
 class Again:
-    """A file that was loaded again: its number, its name as dropped, its outcome before and after."""
+    """A reloaded file: its id, its name when it was dropped, and its outcome before and after."""
 
     file_id: int
     name: str
@@ -43,11 +41,11 @@ class Again:
 
 
 def reprocess(warehouse: Warehouse, settings: Settings, wanted: Iterable[str], everything: bool = False) -> list[Again]:
-    """Load files again from the archive as if they came for the first time. Returns what became of each.
+    """Load files again from the archive as if they were new. Returns the outcome of each.
 
-    wanted: file names as dropped, starts of hashes, or names of feeds. A file of which rows are in the warehouse is
-    loaded again with all other files of its feed: what older files had said is in no other place than in them.
-    Raises OperatorProblem when a file is not known or its bytes are no longer in the archive.
+    wanted: file names when dropped, prefixes of content hashes, or names of feeds. If rows of a file are in the
+    warehouse, all files of its feed are reloaded, because only the files contain the values that it overwrote. Raises
+    OperatorProblem if a file is unknown or no longer in the archive.
     """
     prepare_folders(settings)
     with warehouse.transaction() as tx:
@@ -69,16 +67,17 @@ def reprocess(warehouse: Warehouse, settings: Settings, wanted: Iterable[str], e
         load_received(warehouse, settings, RUN_ID)
         after = tx.frame("SELECT file_id, status FROM ingest_file")
     archive_finished(warehouse, settings)
-    told = files.merge(after, on="file_id", suffixes=("", "_after"))
+    outcomes = files.merge(after, on="file_id", suffixes=("", "_after"))
     return [
-        Again(row["file_id"], row["first_name"], row["status"], row["status_after"]) for row in told.to_dict("records")
+        Again(row["file_id"], row["first_name"], row["status"], row["status_after"])
+        for row in outcomes.to_dict("records")
     ]
 
 
 def drop_lost_files_again(warehouse: Warehouse, settings: Settings) -> int:
-    """Put archived files that the ledger does not know back into landing. Returns how many.
+    """Move archived files that are not in the ledger back into the landing folder. Returns their number.
 
-    So a restored backup catches up. A file that we did not archive ourselves has no name of ours and is left alone.
+    This brings a restored backup up to date. Files without the name format of the archive are ignored.
     """
     prepare_folders(settings)
     with warehouse.reading() as tx:
@@ -92,12 +91,17 @@ def drop_lost_files_again(warehouse: Warehouse, settings: Settings) -> int:
 
 
 def allow_withdrawals(warehouse: Warehouse, settings: Settings, wanted: str) -> int:
-    """Withdraw what a held back snapshot or window no longer holds. Returns how many rows. Raises OperatorProblem."""
+    """Apply the held-back withdrawals of a snapshot or window file. Returns the number of withdrawn rows.
+
+    Raises OperatorProblem unless exactly one file with held-back withdrawals matches.
+    """
     with warehouse.transaction() as tx:
         held = tx.frame("SELECT file_id, sha256, first_name, feed FROM ingest_file WHERE sweep = 'held'")
         files = held if held.empty else held[_matches(held, {wanted})]
         if len(files) != 1:
-            raise OperatorProblem(f"{len(files)} files with withdrawals that are held back fit '{wanted}'.")
+            raise OperatorProblem(
+                f"{len(files)} files with held-back withdrawals match '{wanted}', but exactly one must match."
+            )
         contract = contracts()[files["feed"].iloc[0]]
         withdrawn = _withdraw(tx, scripts()[contract.loads], int(files["file_id"].iloc[0]))
         ledger.note_action(tx, getpass.getuser(), "withdraw", files["sha256"].iloc[0][:8], now().isoformat())
@@ -124,7 +128,7 @@ def _matches(known: pd.DataFrame, wanted: set[str]) -> pd.Series:
 
 
 def _scope(known: pd.DataFrame, wanted: set[str], everything: bool) -> tuple[set[str], pd.DataFrame]:
-    """The feeds that are loaded anew as a whole, and all files that are loaded again."""
+    """Return the feeds that are reloaded completely, and all files that are reloaded."""
     for name in wanted:
         if not _matches(known, {name}).any():
             raise OperatorProblem(f"No file or feed '{name}' is in the ledger. `make status` lists the files.")
@@ -141,13 +145,13 @@ def _check_bytes(files: pd.DataFrame, settings: Settings) -> None:
     ]
     if missing:
         raise OperatorProblem(
-            f"{len(missing)} of {len(files)} files are no longer in the archive ({missing[0]}): their rows would be "
-            "lost. Bring them back from a backup first."
+            f"{len(missing)} of {len(files)} files are no longer in the archive (e.g. {missing[0]}): their rows would "
+            "be lost. Restore them from a backup first."
         )
 
 
 def _recognise_again(tx: Transaction, files: pd.DataFrame, settings: Settings) -> None:
-    """A file that nobody could tell may have a feed by now, and a feed another load mode."""
+    """Recognize the feed of unknown files again, and apply the current load mode to all files."""
     for row in files[files["feed"].isna()].to_dict("records"):
         feed = recognised_feed(settings.data_dir / row["archived_path"], row["first_name"])
         if feed is None:

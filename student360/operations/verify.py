@@ -1,7 +1,4 @@
-"""Ledger, archive and warehouse checked against each other: what differs, and what to do.
-
-Belongs here: `python -m student360 verify`, the promises of the house as questions. Does not belong here: repairing.
-"""
+"""Consistency checks of ledger, archive and warehouse, for `python -m student360 verify`. Nothing is repaired here."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,12 +23,12 @@ FOUND = "f.rows_loaded + f.rows_updated + f.rows_unchanged + f.rows_rejected + f
 
 
 class _Undo(Exception):
-    """Ends a transaction whose writes were only for comparing."""
+    """Rolls back a transaction whose writes were only for a comparison."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """One thing that must hold: how many things were looked at, and what is wrong with which (none: it holds)."""
+    """The result of one consistency check: what must hold, how many items were checked, and the violations."""
 
     name: str
     looked_at: int
@@ -39,7 +36,7 @@ class Promise:
 
 
 def verify(warehouse: Warehouse, settings: Settings) -> list[Promise]:
-    """Check every promise. Reads all archived files and all tables; writers wait while figures are recomputed."""
+    """Run all checks. Reads all archived files and all tables; writers are blocked while figures are recomputed."""
     with warehouse.reading() as tx:
         promises = [check(tx, settings) for check in CHECKS]
     return [*promises, _figures(warehouse)]
@@ -50,34 +47,34 @@ def _archive(tx: Transaction, settings: Settings) -> Promise:
         "SELECT d.archived_path, f.sha256, f.status FROM file_drop AS d JOIN ingest_file AS f"
         " ON f.file_id = d.file_id WHERE d.archived_at IS NOT NULL"
     )
-    told = ((drop["sha256"][:8], _wrong_with(drop, settings)) for drop in drops)
-    broken = tuple(f"{label}: {wrong}" for label, wrong in told if wrong)
-    return Promise("every file lies in the archive as it was loaded", len(drops), broken)
+    problems = ((drop["sha256"][:8], _archive_problem(drop, settings)) for drop in drops)
+    broken = tuple(f"{label}: {problem}" for label, problem in problems if problem)
+    return Promise("every loaded file is unchanged in the archive", len(drops), broken)
 
 
-def _wrong_with(drop: dict[str, str], settings: Settings) -> str:
+def _archive_problem(drop: dict[str, str], settings: Settings) -> str:
     path = settings.data_dir / drop["archived_path"]
     if settings.landing in path.parents:
         return ""
     if not path.is_file():
-        return "no longer in the archive; bring it back from a backup, or keep in mind that it cannot be loaded again"
+        return "no longer in the archive; restore it from a backup, otherwise it cannot be reprocessed"
     if content_hash(path)[0] != drop["sha256"]:
-        return "the archived file was changed; bring it back from a backup"
+        return "the archived file was changed; restore it from a backup"
     folder = settings.quarantine if drop["status"] == "quarantined" else settings.processed
-    return "" if folder in path.parents else f"lies outside of {folder.name}"
+    return "" if folder in path.parents else f"is not in the folder {folder.name}"
 
 
-def _strangers(tx: Transaction, settings: Settings) -> Promise:
+def _unknown_files(tx: Transaction, settings: Settings) -> Promise:
     files = list(_archived_files(settings))
-    told = tuple(
+    broken = tuple(
         f"{path.name[:8]}: not in the ledger; `python -m student360 reprocess --lost` loads it"
         for path in lost_files(tx, settings)
     )
-    return Promise("the ledger knows every archived file", len(files), told)
+    return Promise("every archived file is in the ledger", len(files), broken)
 
 
 def lost_files(tx: Transaction, settings: Settings) -> list[Path]:
-    """Archived files that the ledger does not know, as after a backup was restored."""
+    """Return archived files that are not in the ledger, for example after a backup was restored."""
     known = set(ledger.drops(tx))
     return [path for path in _archived_files(settings) if "".join(path.name.split("__")[1:2]) not in known]
 
@@ -93,8 +90,8 @@ def _conserved(tx: Transaction, settings: Settings) -> Promise:
         f"SELECT f.sha256, f.rows_read, {FOUND} AS found FROM ingest_file AS f"
         " WHERE f.status IN ('loaded', 'waiting', 'quarantined')"
     )
-    told = ((f["sha256"][:8], f["rows_read"], f["found"]) for f in files)
-    broken = tuple(f"{label}: {read} read, {found} found" for label, read, found in told if read != found)
+    counts = ((f["sha256"][:8], f["rows_read"], f["found"]) for f in files)
+    broken = tuple(f"{label}: {read} read, {found} found" for label, read, found in counts if read != found)
     return Promise("rows read = loaded + updated + unchanged + rejected + waiting", len(files), broken)
 
 
@@ -104,11 +101,11 @@ def _rejects(tx: Transaction, settings: Settings) -> Promise:
         " LEFT JOIN row_reject AS r ON r.file_id = f.file_id WHERE f.status IN ('loaded', 'waiting')"
         " GROUP BY f.file_id, f.sha256, f.rows_rejected"
     )
-    told = ((f["sha256"][:8], f["rows_rejected"], f["listed"]) for f in files)
+    counts = ((f["sha256"][:8], f["rows_rejected"], f["listed"]) for f in files)
     broken = tuple(
-        f"{label}: {counted} counted, {listed} listed" for label, counted, listed in told if counted != listed
+        f"{label}: {counted} counted, {listed} listed" for label, counted, listed in counts if counted != listed
     )
-    return Promise("every refused row is listed with its reason", len(files), broken)
+    return Promise("every rejected row is listed with its reason", len(files), broken)
 
 
 def _waiting(tx: Transaction, settings: Settings) -> Promise:
@@ -119,7 +116,7 @@ def _waiting(tx: Transaction, settings: Settings) -> Promise:
         total += counted
         if counted != staged:
             broken.append(f"{feed}: {counted} counted, {staged} in staging")
-    return Promise("every waiting row is kept in staging", total, tuple(broken))
+    return Promise("every waiting row is in staging", total, tuple(broken))
 
 
 def _facts(tx: Transaction, settings: Settings) -> Promise:
@@ -130,21 +127,21 @@ def _facts(tx: Transaction, settings: Settings) -> Promise:
         total += rows
         wrong = {
             "more or fewer rows than the ledger counted": rows - tx.count(script.row_count_query),
-            "keys that stand twice": tx.count(
+            "duplicate keys": tx.count(
                 f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {table} GROUP BY {key} HAVING COUNT(*) > 1) AS r"
             ),
-            "rows of no loaded file": tx.count(
+            "rows without a loaded file": tx.count(
                 f"SELECT COUNT(*) FROM {table} AS t LEFT JOIN ingest_file AS f ON f.file_id = t.file_id"
                 " LEFT JOIN ingest_file AS c ON c.file_id = t.confirmed_file_id"
                 " WHERE c.file_id IS NULL OR f.file_id IS NULL OR f.status = 'quarantined'"
             ),
-            "rows of no student": tx.count(
+            "rows without a student": tx.count(
                 f"SELECT COUNT(*) FROM {table} AS t WHERE NOT EXISTS"
                 " (SELECT 1 FROM dim_students AS s WHERE s.student_durable_key = t.student_durable_key)"
             ),
         }
         broken += [f"{table}: {count} {what}" for what, count in wrong.items() if count]
-    return Promise("each fact is there once, with its file and its student", total, tuple(broken))
+    return Promise("every fact is stored exactly once, with its file and student", total, tuple(broken))
 
 
 def _students(tx: Transaction, settings: Settings) -> Promise:
@@ -154,34 +151,34 @@ def _students(tx: Transaction, settings: Settings) -> Promise:
             " ON b.student_durable_key = a.student_durable_key AND b.student_key > a.student_key"
             " AND a.valid_from < b.valid_to AND b.valid_from < a.valid_to"
         ),
-        "current students whose id leads elsewhere": tx.count(
+        "current students with an id of another student": tx.count(
             "SELECT COUNT(*) FROM dim_students AS s LEFT JOIN student_alias AS a ON a.student_id = s.student_id"
             " AND a.student_durable_key = s.student_durable_key WHERE s.is_current = 1 AND a.student_id IS NULL"
         ),
     }
     broken = tuple(f"{count} {what}" for what, count in wrong.items() if count)
-    return Promise("the versions of a student follow each other", tx.count("SELECT COUNT(*) FROM dim_students"), broken)
+    return Promise("the versions of a student do not overlap", tx.count("SELECT COUNT(*) FROM dim_students"), broken)
 
 
 def _tiers(tx: Transaction, settings: Settings) -> Promise:
-    unlike = tx.count(
+    different = tx.count(
         "SELECT COUNT(*) FROM v_student_risk_monitor AS r LEFT JOIN student_risk_tier AS t"
         " ON t.student_durable_key = r.student_durable_key AND t.is_current = 1"
         " WHERE t.risk_tier IS DISTINCT FROM r.risk_tier"
     )
     students = tx.count("SELECT COUNT(*) FROM dim_students WHERE is_current = 1")
-    broken = (f"{unlike} students: run the ingest job",) if unlike else ()
-    return Promise("the last known tier of each student is the tier of today", students, broken)
+    broken = (f"{different} students: run the ingest job",) if different else ()
+    return Promise("the last recorded tier of every student is the current tier", students, broken)
 
 
 def _database(tx: Transaction, settings: Settings) -> Promise:
     with tx.cursor() as cursor:
-        return Promise("the database itself is whole", 1, tuple(tx.engine.damage(cursor)))
+        return Promise("the database is not damaged", 1, tuple(tx.engine.damage(cursor)))
 
 
 CHECKS: tuple[Callable[[Transaction, Settings], Promise], ...] = (
     _archive,
-    _strangers,
+    _unknown_files,
     _conserved,
     _rejects,
     _waiting,
@@ -193,7 +190,7 @@ CHECKS: tuple[Callable[[Transaction, Settings], Promise], ...] = (
 
 
 def _figures(warehouse: Warehouse) -> Promise:
-    """What is kept up to date load by load equals what all facts give at once. Nothing of this is kept."""
+    """Compare the incrementally updated figures with figures recomputed from all facts, then roll back."""
     differences: dict[str, int] = {}
     rows = 0
     with suppress(_Undo), warehouse.transaction() as tx:
@@ -207,7 +204,7 @@ def _figures(warehouse: Warehouse) -> Promise:
         raise _Undo
     again = "run `python -m student360 reprocess --all`"
     broken = tuple(f"{table}: {count} rows differ; {again}" for table, count in differences.items() if count)
-    return Promise("monthly and course figures and what is said of each student equal the facts", rows, broken)
+    return Promise("monthly, course, year-to-date and risk figures equal those recomputed from all facts", rows, broken)
 
 
 def _differences(tx: Transaction, left: str, right: str) -> int:

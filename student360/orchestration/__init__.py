@@ -1,1 +1,1 @@
-"""Everything that is Dagster's: assets, checks, sensors, jobs, schedules, IO managers. They call the packages below."""
+"""The Dagster code: assets, checks, sensors, jobs, schedules and IO managers. The other packages do the work."""

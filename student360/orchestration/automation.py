@@ -1,7 +1,4 @@
-"""What runs by itself beside the landing sensor: Spark after loads, the slow checks every night.
-
-Belongs here: conditions and schedules. Does not belong here: what reacts to files (`sensors.py`).
-"""
+"""Jobs, and their automation except the landing sensor (see `sensors.py`): Spark after loads, nightly table checks."""
 
 from dagster import (
     AssetSelection,
@@ -15,7 +12,7 @@ from dagster import (
 
 from student360.orchestration.checks import load_check_keys, table_checks
 
-# eager() would never fire: landing_files has partitions, and one of them is always "missing" for somebody.
+# AutomationCondition.eager() never fires here, because some partition of landing_files is always missing upstream.
 AFTER_EACH_LOAD = (
     AutomationCondition.any_deps_updated()
     & ~AutomationCondition.any_deps_in_progress()
@@ -34,25 +31,25 @@ INGEST_GROUPS = ("raw", "staging", "core", "marts")
 ingest = define_asset_job(
     "ingest",
     selection=AssetSelection.groups(*INGEST_GROUPS).without_checks() | AssetSelection.checks(*load_check_keys()),
-    description="From the landing folder to the risk monitor: takes in what is due, does nothing when nothing is.",
+    description="Loads new files from the landing folder up to the risk monitor. Does nothing if there are none.",
 )
 
 aggregates = define_asset_job(
     "aggregates",
     selection=AssetSelection.groups("spark").without_checks(),
-    description="The Spark aggregates, without waiting for their automation.",
+    description="Computes the Spark aggregates immediately, without waiting for their automation.",
 )
 
 backtest = define_asset_job(
     "backtest",
     selection=AssetSelection.groups("analysis").without_checks(),
-    description="Looks back over a school year: did the risk list find those it should, and how early?",
+    description="Compares the risk list of a past school year with the outcomes: precision, recall and lead time.",
 )
 
 quality = define_asset_job(
     "quality",
     selection=AssetSelection.checks(*table_checks()),
-    description="The checks that read whole tables.",
+    description="Runs the checks that read whole tables.",
 )
 
 nightly_quality = ScheduleDefinition(

@@ -1,7 +1,7 @@
-"""Asset checks: what must hold, and what to do when it does not.
+"""Asset checks, and how to fix what they report.
 
-Belongs here: checks of a load (part of the load's own step, cheap) and of whole tables (run nightly, on demand and
-by `dagster asset materialize`). Does not belong here: what stops bad rows (`ingest/`).
+Load checks are cheap and run in the step of the load. Table checks read whole tables and run nightly, on demand and by
+`dagster asset materialize`. Bad rows are rejected in `ingest/`, not here.
 """
 
 from collections import Counter
@@ -42,27 +42,32 @@ LANDING = "landing_files"
 ATTENDANCE = "attendance"
 REJECTS_WARN_SHARE = 0.01
 FIXES = {
-    "rows_conserved": "Do not load anything more; run `python -m student360 status` and report what it prints.",
-    "rejects_share": "Correct the rows in data/quarantine/to_correct and drop that file; v_rejected_rows has them too.",
-    "files_accepted": "Open the file in data/quarantine, correct what the reason says, and drop it again.",
-    "nothing_odd": "The rows are loaded. Ask whoever makes the export about what the warning says.",
-    "withdrawals_allowed": "Look into the file; if it is right, run `python -m student360 withdraw FILE`.",
+    "rows_conserved": "Do not load any more files; run `python -m student360 status` and report its output.",
+    "rejects_share": "Correct the rows in data/quarantine/to_correct and drop that file. v_rejected_rows has them too.",
+    "files_accepted": "Open the file in data/quarantine, correct what the reason describes, and drop it again.",
+    "nothing_odd": "The rows are loaded. Discuss the warning with the people who create the export.",
+    "withdrawals_allowed": "Check the file. If it is correct, run `python -m student360 withdraw FILE`.",
     "identities_clear": "Ask the school who the student is; see 'Identity' in docs/operating.md.",
-    "presence_sent": "The newest file has absences alone. If all do, set STUDENT360_ATTENDANCE_SENT=absences_only.",
-    "rules_valid": "Correct the lines in data/reference/{file}; until then the rules accepted before are in force.",
-    "unmapped_codes": "Add the codes to data/reference/{table}.csv and run the ingest job: history is healed.",
-    "rows_match_ledger": "The table was changed by hand, or is damaged. Restore the warehouse from its backup.",
-    "keys_unique": "Rebuild the table; its primary key was dropped or the file is damaged.",
+    "presence_sent": (
+        "The newest rows contain only absences. If this is true of all files, set "
+        "STUDENT360_ATTENDANCE_SENT=absences_only."
+    ),
+    "rules_valid": "Correct the lines in data/reference/{file}. Until then the last valid version of the file applies.",
+    "unmapped_codes": (
+        "Add the codes to data/reference/{table}.csv and run the ingest job. This also corrects rows loaded earlier."
+    ),
+    "rows_match_ledger": "The table was changed manually or is damaged. Restore the warehouse from its backup.",
+    "keys_unique": "Rebuild the table: its primary key was dropped, or the database file is damaged.",
     "no_orphans": "A dimension lost rows. Restore the warehouse from its backup.",
-    "every_file_known": "`make status` names the files: rename them after their feed, or correct their header.",
-    "nothing_left_alone": "`make status` names what lies in the landing folder and is not taken, and says why.",
-    "fresh": "Ask the school for the export of this feed, or look into the quarantine folder.",
-    "equals_facts": "Materialize the asset again; if it still differs, report it.",
+    "every_file_known": "`make status` lists the files. Rename each file after its feed, or correct its header.",
+    "nothing_left_alone": "`make status` lists the entries of the landing folder that are not picked up, and why.",
+    "fresh": "Ask the school for the export of this feed, and check the quarantine folder.",
+    "equals_facts": "Materialize the asset again. If it still differs, report it.",
 }
 
 
 def load_check_specs(contract: Contract) -> list[AssetCheckSpec]:
-    """The checks that each load of a feed makes in its own step."""
+    """Return the specs of the checks that run in the step of a feed's load."""
     names = [*LOAD_CHECKS]
     if contract.feed in CODE_TABLES:
         names.append("unmapped_codes")
@@ -74,27 +79,27 @@ def load_check_specs(contract: Contract) -> list[AssetCheckSpec]:
 
 
 def rules_check_specs(script: Script) -> list[AssetCheckSpec]:
-    """The check that each merge of a reference file makes in its own step."""
+    """Return the spec of the check that runs when a reference file is merged; none for a table without one."""
     if not script.has_rules:
         return []
     return [AssetCheckSpec("rules_valid", asset=script.name, description=_fix_rules(script))]
 
 
 def rules_checks(tx: Transaction, script: Script) -> list[AssetCheckResult]:
-    """Whether the reference file of a table is in force, or refused and why."""
+    """Check whether a table's reference file was accepted, and list its mistakes otherwise."""
     if not script.has_rules:
         return []
     mistakes = refused_rules(tx, script)
-    told: dict[str, Any] = {"mistakes": len(mistakes)}
+    metadata: dict[str, Any] = {"mistakes": len(mistakes)}
     if mistakes:
-        told["where"] = _shown([asdict(mistake) for mistake in mistakes[:50]])
+        metadata["where"] = _shown([asdict(mistake) for mistake in mistakes[:50]])
     return [
         AssetCheckResult(
             asset_key=script.name,
             check_name="rules_valid",
             passed=not mistakes,
             severity=AssetCheckSeverity.ERROR,
-            metadata=told,
+            metadata=metadata,
             description=_fix_rules(script) if mistakes else "",
         )
     ]
@@ -105,7 +110,7 @@ def _fix_rules(script: Script) -> str:
 
 
 def load_check_keys() -> list[AssetCheckKey]:
-    """The checks that loads and merges of rules make."""
+    """Return the keys of all checks that run with loads and with merges of rules."""
     loads = [spec.key for contract in contracts().values() for spec in load_check_specs(contract)]
     return loads + rules_check_keys()
 
@@ -116,7 +121,7 @@ def rules_check_keys() -> list[AssetCheckKey]:
 
 
 def load_checks(tx: Transaction, contract: Contract) -> list[AssetCheckResult]:
-    """Results of the load checks of a feed, from the ledger: their cost does not grow with the facts."""
+    """Return the results of a feed's load checks. They use the ledger, so their cost does not grow with the facts."""
     results = [check(tx, contract) for check in LOAD_CHECKS.values()]
     if contract.feed in CODE_TABLES:
         results.append(_unmapped_codes(tx, contract))
@@ -151,19 +156,20 @@ def _rejects_share(tx: Transaction, contract: Contract) -> AssetCheckResult:
         (contract.feed,),
     )
     read, rejected = (newest[0]["rows_read"], newest[0]["rows_rejected"]) if newest else (0, 0)
-    told: dict[str, Any] = {"rows_read": read, "rows_rejected": rejected}
+    metadata: dict[str, Any] = {"rows_read": read, "rows_rejected": rejected}
     if rejected:
-        why = tx.query(
+        reasons = tx.query(
             "SELECT column_name, reason_code, COUNT(*) AS row_count, MIN(line_no) AS first_line FROM row_reject"
             " WHERE file_id = ? GROUP BY column_name, reason_code ORDER BY 3 DESC, 1, 2",
             (newest[0]["file_id"],),
         )
-        told["reasons"] = _shown([row | {"reason": CELL_REASONS[row["reason_code"]]} for row in why])
-    return _result("rejects_share", contract, rejected <= REJECTS_WARN_SHARE * read, AssetCheckSeverity.WARN, **told)
+        metadata["reasons"] = _shown([row | {"reason": CELL_REASONS[row["reason_code"]]} for row in reasons])
+    passed = rejected <= REJECTS_WARN_SHARE * read
+    return _result("rejects_share", contract, passed, AssetCheckSeverity.WARN, **metadata)
 
 
 def _files_accepted(tx: Transaction, contract: Contract) -> AssetCheckResult:
-    """The files that were refused as a whole since the last good one of the feed."""
+    """Check that no file of the feed was quarantined since its last loaded file."""
     refused = tx.query(
         "SELECT sha256, effective_date_key, reason_code, reason FROM ingest_file WHERE feed = ?"
         " AND status = 'quarantined' AND file_id > (SELECT COALESCE(MAX(file_id), 0) FROM ingest_file WHERE feed = ?"
@@ -192,12 +198,12 @@ def _withdrawals_allowed(tx: Transaction, contract: Contract) -> AssetCheckResul
 
 
 def _about_files(name: str, contract: Contract, files: list[dict[str, Any]], count: str) -> AssetCheckResult:
-    """A warning about files, each under the name that gives no one away."""
+    """Return a warning about files, which are named by their partitions, because file names may contain names."""
     keys = [partition_name(contract.feed, file.pop("effective_date_key"), file.pop("sha256")) for file in files]
-    told: dict[str, Any] = {count: len(files)}
+    metadata: dict[str, Any] = {count: len(files)}
     if files:
-        told["files"] = _shown([{"file": key} | file for key, file in zip(keys, files, strict=True)])
-    return _result(name, contract, not files, AssetCheckSeverity.WARN, **told)
+        metadata["files"] = _shown([{"file": key} | file for key, file in zip(keys, files, strict=True)])
+    return _result(name, contract, not files, AssetCheckSeverity.WARN, **metadata)
 
 
 def _shown(rows: list[dict[str, Any]]) -> MetadataValue:
@@ -212,7 +218,7 @@ def _identities_clear(tx: Transaction, contract: Contract) -> AssetCheckResult:
 
 
 def _presence_sent(tx: Transaction, contract: Contract) -> AssetCheckResult:
-    """Whether anybody was present in the newest rows, where days without a row do not count as attended."""
+    """Check that the newest rows contain attended days, unless days without a row count as attended."""
     codes = f"FROM {contract.staging_table} AS s JOIN dim_attendance_codes AS c ON c.code = s.attendance_status"
     absent = tx.value(f"SELECT 1 {codes} WHERE c.absent_share_pct > 0 LIMIT 1")
     present = tx.value(f"SELECT 1 {codes} WHERE c.absent_share_pct = 0 LIMIT 1")
@@ -256,12 +262,11 @@ def _result(
 
 @cache
 def table_checks() -> tuple[AssetChecksDefinition, ...]:
-    """All checks that read whole tables."""
+    """Return all checks that read whole tables."""
     return tuple(_table_checks())
 
 
 def _table_checks() -> Iterable[AssetChecksDefinition]:
-    """The checks that read whole tables, one set per table and feed."""
     for script in scripts().values():
         if script.layer in ("core", "spark") and script.primary_key:
             yield _keys_unique(script)
@@ -366,7 +371,7 @@ def _nothing_left_alone() -> AssetChecksDefinition:
 
 
 def freshness(newest: str | None, contract: Contract) -> AssetCheckResult:
-    """Whether the newest good file of a feed (ISO time or None) came within the days that its contract allows."""
+    """Check that a feed's newest loaded file (ISO time or None) arrived within the contract's fresh_within_days."""
     days = (now() - datetime.fromisoformat(newest)).days if newest else None
     passed = contract.optional if days is None else days <= contract.fresh_within_days
     return AssetCheckResult(

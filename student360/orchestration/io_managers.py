@@ -1,8 +1,7 @@
-"""The IO managers: how values travel between assets.
+"""The IO managers: pass values between assets.
 
-Belongs here: claimed files to pandas chunks; pandas DataFrames (one, or an iterable of them so that memory does not
-grow) and Spark DataFrames in and out of the warehouse. Does not belong here: SQL transformations; they ask the
-Warehouse themselves.
+They read claimed files as pandas chunks, and read and write pandas and Spark DataFrames in the warehouse. Assets that
+are SQL transformations use the `Warehouse` resource directly.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -28,9 +27,11 @@ from student360.warehouse.warehouse import Warehouse
 class WarehouseIOManager(ConfigurableIOManager):
     """Stores an asset's value in the table of the same name, in one transaction.
 
-    Takes a pandas DataFrame, an iterable of them, or a Spark DataFrame. Asset metadata `write_mode`: `replace`
-    (default; readers see the old rows or the new ones, never none) or `append`. Gives back what the input's
-    metadata asks for, `load_as`: `pandas` (default), `pandas_batches` (an iterator) or `spark`; `columns`: only these.
+    Stores a pandas DataFrame, an iterable of them (so that memory use does not grow with the table) or a Spark
+    DataFrame. Asset metadata `write_mode`: `replace` (default; readers see either the old or the new rows) or `append`.
+
+    Loads the table as the input's metadata `load_as` requests: `pandas` (default), `pandas_batches` (an iterator) or
+    `spark`. Input metadata `columns`: the columns to load, all by default.
     """
 
     warehouse: ResourceDependency[Warehouse]
@@ -50,10 +51,10 @@ class WarehouseIOManager(ConfigurableIOManager):
         context.add_output_metadata({"dagster/row_count": written})
 
     def load_input(self, context: InputContext) -> Any:
-        asked = context.definition_metadata or {}
+        requested = context.definition_metadata or {}
         script = scripts()[context.asset_key.path[-1]]
-        columns = asked.get("columns") or [column.name for column in script.columns]
-        match asked.get("load_as", "pandas"):
+        columns = requested.get("columns") or [column.name for column in script.columns]
+        match requested.get("load_as", "pandas"):
             case "spark":
                 return self.spark.read(self.warehouse.url, script.name, columns)
             case "pandas_batches":
@@ -77,12 +78,12 @@ def _frames(obj: Any) -> Iterable[pd.DataFrame | pa.Table]:
 
 
 class ClaimedFilesIOManager(ConfigurableIOManager):
-    """Hands on the claimed files of a raw asset as chunks of typed rows; the files themselves are the storage."""
+    """Loads the claimed files of a raw asset as chunks of typed rows. The files themselves are the storage."""
 
     warehouse: ResourceDependency[Warehouse]
 
     def handle_output(self, context: OutputContext, obj: None) -> None:
-        """Nothing to store: the raw step has entered the files in the ledger."""
+        """Store nothing: the raw asset has already registered the files in the ledger."""
 
     def load_input(self, context: InputContext) -> ClaimedFiles:
         feed = context.asset_key.path[-1].removeprefix("raw_")

@@ -1,10 +1,8 @@
-"""The landing sensor: a run as soon as files are ready, and no file ever forgotten.
+"""The landing sensor: decides when to request an ingest run and for which assets. Files are loaded in `loading/`.
 
-Belongs here: when a run is asked for, and for which assets. Does not belong here: taking files in (`loading/`).
-
-Each look lists the whole folder: that is the truth. Events of the file system only make a look come sooner and
-spare a file that was renamed into the folder the settle time. The cursor holds observations, never what is
-loaded: the ledger knows that.
+Every evaluation lists the whole landing folder, so that no file is missed. File system events only trigger an earlier
+listing, and exempt a file that was renamed into the folder or closed after writing from the settle time. The cursor
+stores observed file states, not which files are loaded; that is recorded in the ledger.
 """
 
 import hashlib
@@ -50,7 +48,7 @@ LOOK_SECONDS = 20.0
 BUSY_LOOK_SECONDS = 0.25
 RUN_IS_STALE_AFTER = 30 * 60
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 10.0, 120.0
-WAITED_FOR = frozenset({"students", "id_changes"})
+IDENTITY_FEEDS = frozenset({"students", "id_changes"})
 IN_PROGRESS = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -61,7 +59,7 @@ IN_PROGRESS = [
 
 
 class LandingWatch(FileSystemEventHandler):
-    """Remembers which files were renamed into a folder or closed after writing, and wakes whoever waits."""
+    """Records which files were renamed into a folder or closed after writing, and wakes a thread in `wait`."""
 
     def __init__(self, folder: Path) -> None:
         self._complete: set[str] = set()
@@ -81,21 +79,21 @@ class LandingWatch(FileSystemEventHandler):
         self._woken.set()
 
     def saw_complete(self, file: LandedFile) -> bool:
-        """Whether an event said that the file is complete."""
+        """Return whether a file system event showed that the file is complete."""
         return str(file.path) in self._complete
 
     def forget_all_but(self, files: Iterable[LandedFile]) -> None:
-        """Drop what is known of files that are gone."""
+        """Discard records of files that no longer exist."""
         self._complete &= {str(file.path) for file in files}
 
     def wait(self, seconds: float) -> None:
-        """Wait for an event, so many seconds at most."""
+        """Wait for the next event, at most this many seconds."""
         self._woken.wait(max(0.0, seconds))
         self._woken.clear()
 
 
 def _observer() -> BaseObserver:
-    """On Linux one that also tells a rename into the folder from a file that is only begun."""
+    """Return an observer that on Linux distinguishes a rename into the folder from the creation of a file."""
     if sys.platform == "linux":
         from watchdog.observers.inotify import InotifyObserver
 
@@ -105,13 +103,13 @@ def _observer() -> BaseObserver:
 
 @cache
 def landing_watch(folder: Path) -> LandingWatch:
-    """The watch of this process on a folder; it also sees what happens between two ticks."""
+    """Return this process's watch on a folder. It also records events between two sensor evaluations."""
     return LandingWatch(folder)
 
 
 @dataclass
 class Memory:
-    """What the sensor remembers between ticks: when each file state was first seen, and the last request."""
+    """The sensor's state between evaluations: when each file state was first seen, and the last requested batch."""
 
     seen: dict[str, float] = field(default_factory=dict)
     rules: str = ""
@@ -121,7 +119,7 @@ class Memory:
 
     @classmethod
     def read(cls, cursor: str | None) -> "Memory":
-        """From a cursor; one that cannot be read (another version's) counts as none: only time is lost."""
+        """Parse a cursor. One that cannot be parsed (of another version) is ignored, which only delays the next run."""
         try:
             return cls(**json.loads(cursor)) if cursor else cls()
         except (TypeError, ValueError):
@@ -131,12 +129,12 @@ class Memory:
         return json.dumps(self.__dict__)
 
     def settled(self, files: list[LandedFile], now: float, settle: float) -> list[LandedFile]:
-        """Note the files as seen now; return those that have been as they are for the settle time."""
+        """Record the files as seen now. Returns those that have been unchanged for the settle time (seconds)."""
         self.seen = {file.ticket: self.seen.get(file.ticket, now) for file in files}
         return [file for file in files if now - self.seen[file.ticket] >= settle]
 
     def request(self, batch: str, now: float) -> str | None:
-        """The run key for a batch; None while a batch that was asked for already waits for its next attempt."""
+        """Return the run key for a batch; None if the batch was requested before and its retry is not due yet."""
         if batch != self.batch:
             self.batch, self.attempt = batch, 0
         elif now < self.retry_at:
@@ -147,7 +145,7 @@ class Memory:
 
 
 def micro_batch(files: list[LandedFile], settings: Settings) -> list[LandedFile]:
-    """As many files as one run takes: at least one, then up to the limits of number and size."""
+    """Return the files for one run: at least one, then as many as the limits of number and size allow."""
     chosen: list[LandedFile] = []
     size = 0
     for file in files[: settings.batch_files]:
@@ -159,7 +157,7 @@ def micro_batch(files: list[LandedFile], settings: Settings) -> list[LandedFile]
 
 
 def run_in_progress(instance: DagsterInstance, now: float) -> bool:
-    """Whether an ingest run is under way; one that has not stirred for half an hour does not count."""
+    """Return whether an ingest run is in progress. A run without an update for 30 minutes is ignored."""
     records = instance.get_run_records(RunsFilter(job_name=ingest.name, statuses=IN_PROGRESS), limit=20)
     return any(now - record.update_timestamp.timestamp() < RUN_IS_STALE_AFTER for record in records)
 
@@ -172,13 +170,13 @@ def run_in_progress(instance: DagsterInstance, now: float) -> bool:
     description="Starts the ingest job for new CSV files in the landing folder.",
 )
 def landing_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-    """Look, wait for something to do, ask for one run for all that is ready."""
+    """Request one run for all files that are ready, after waiting up to LOOK_SECONDS for one."""
     settings = load_settings()
     prepare_folders(settings)
     watch = landing_watch(settings.landing)
     memory = Memory.read(context.cursor)
     deadline = time.monotonic() + LOOK_SECONDS
-    reason = "nothing new in the landing folder"
+    reason = "no new files in the landing folder"
     while True:
         now = time.time()
         files = landed_files(settings.landing)
@@ -191,7 +189,7 @@ def landing_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         if ready or left_over or rules != memory.rules:
             busy = run_in_progress(context.instance, now)
             if busy:
-                reason = "an ingest run is under way; what came since is next"
+                reason = "an ingest run is in progress; new files are loaded by the next run"
             else:
                 batch = micro_batch(ready, settings)
                 run_key = memory.request(_batch_hash(batch, left_over, rules), now)
@@ -199,7 +197,7 @@ def landing_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
                     memory.rules = rules
                     context.update_cursor(memory.write())
                     return _request(context, settings, run_key, batch, bool(left_over))
-                reason = "the last attempt did not finish the files; waiting before the next"
+                reason = "the last run did not finish these files; waiting before the next attempt"
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             context.update_cursor(memory.write())
@@ -233,7 +231,7 @@ def _request(
 
 
 def _feeds_of(batch: list[LandedFile]) -> set[str]:
-    """The feeds of some files. A file that nobody can tell goes with any feed: its raw asset quarantines it."""
+    """Return the feeds of a batch. A file of an unknown feed is quarantined by the raw asset of any feed."""
     feeds: set[str] = set()
     unknown = False
     for file in batch:
@@ -251,7 +249,8 @@ def _assets_for(
 ) -> tuple[set[AssetKey], set[AssetKey]]:
     """The raw assets of the feeds and all they lead to, and the rules that changed since they were merged; the latter.
 
-    What other feeds load is left out, unless students or their ids came: facts may be waiting for them.
+    Tables that other feeds load are excluded, unless the batch has students or id changes: rows of any feed may be
+    waiting for their student.
     """
     repository = context.repository_def
     if repository is None:

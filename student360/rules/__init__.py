@@ -1,1 +1,1 @@
-"""What an analyst edits (data/reference), how it is checked, the risk list of any day, and the back-test."""
+"""The reference files in data/reference and their checks, the risk list as of any day, and the back-test."""

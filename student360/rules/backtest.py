@@ -1,7 +1,6 @@
-"""Does the risk list work? A past school year looked at again, as it was known at the time.
+"""Back-test of the risk list: recomputes it over a past school year and compares it with the students' outcomes.
 
-Belongs here: looking back over a year, comparing with what became of the students, the picture. Does not belong here:
-how risk is measured and judged (`sql/marts`), the asset (`assets/analysis.py`).
+Risk itself is computed in `sql/marts`; the asset is in `orchestration/assets/analysis.py`.
 """
 
 import io
@@ -27,10 +26,11 @@ ANY_LOOK = 0
 
 @dataclass(frozen=True)
 class Year:
-    """A school year looked back on.
+    """The data of a back-tested school year.
 
-    judged: a row per look, student and indicator (looked_on as date, risk_tier, level 0-3). outcomes: a row per student
-    (chronically_absent, failed_a_core_course as 1, 0 or missing). last_day: the last school day.
+    judged: one row per look, student and indicator (looked_on as date, risk_tier, level 0-3); a look is a day on which
+    the list is recomputed. outcomes: one row per student (chronically_absent and failed_a_core_course as 1, 0 or
+    missing). last_day: the last school day.
     """
 
     school_year: int
@@ -39,10 +39,11 @@ class Year:
     last_day: date
 
 
-def look_back(tx: Transaction, say: Callable[[str], None]) -> Year | None:
-    """The newest school year with enough days of attendance, looked at every 20 school days as it was known then.
+def look_back(tx: Transaction, log: Callable[[str], None]) -> Year | None:
+    """Recompute the risk list every 20 school days of the newest school year with at least 120 days of attendance.
 
-    None when there is no such year yet. The outcomes are those of the whole year.
+    Each look uses the data as of its day; the outcomes are those of the whole year. log: receives progress messages.
+    Returns None if there is no such year yet.
     """
     script = scripts()["risk_backtest"]
     years = tx.query(script.statements("years", {})[0])
@@ -54,7 +55,7 @@ def look_back(tx: Transaction, say: Callable[[str], None]) -> Year | None:
     looks = days[LOOK_EVERY - 1 : -LOOK_EVERY : LOOK_EVERY]
     judged = []
     for number, day in enumerate(looks, start=1):
-        say(f"look {number} of {len(looks)}: {day}")
+        log(f"day {number} of {len(looks)}: {day}")
         judged.append(judged_as_of(tx, day).assign(looked_on=day))
     return Year(
         chosen, pd.concat(judged, ignore_index=True), tx.frame(script.statements("outcomes", year)[0]), days[-1]
@@ -62,7 +63,11 @@ def look_back(tx: Transaction, say: Callable[[str], None]) -> Year | None:
 
 
 def compare(year: Year) -> pd.DataFrame:
-    """Flags against outcomes: the columns of risk_backtest, a row per look (or any), tier or indicator, and outcome."""
+    """Compare flags with outcomes.
+
+    Returns the columns of risk_backtest: one row per look (or looked_on_key 0 for any look), tier or indicator, and
+    outcome.
+    """
     known = {name: _outcome(year.outcomes, name) for name in OUTCOMES}
     rows = [
         {"school_year": year.school_year, "judged_by": judged_by, "outcome": outcome, **row}
@@ -74,7 +79,7 @@ def compare(year: Year) -> pd.DataFrame:
 
 
 def _flags(judged: pd.DataFrame) -> pd.DataFrame:
-    """A row per look, student and tier or indicator: whether it flags the student."""
+    """Return one row per look, student and tier or indicator, with is_flagged."""
     by_indicator = [
         judged.assign(judged_by=judged["indicator"] + f" {name}", is_flagged=judged["level"] >= level)
         for name, level in LEVELS.items()
@@ -88,7 +93,7 @@ def _flags(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def _outcome(outcomes: pd.DataFrame, name: str) -> pd.Series:
-    """Whether each student had the outcome, by student; only those of whom it is known."""
+    """Return whether a student had the outcome, by student_durable_key, for students whose outcome is known."""
     absent = outcomes.set_index("student_durable_key")["chronically_absent"].astype("Float64")
     failed = outcomes.set_index("student_durable_key")["failed_a_core_course"].astype("Float64")
     known = {OUTCOMES[0]: absent, OUTCOMES[1]: failed}.get(name, pd.concat([absent, failed], axis=1).max(axis=1))
@@ -127,7 +132,7 @@ def _compared(flags: pd.DataFrame, outcome: pd.Series, last_day: date) -> list[d
 
 
 def picture(compared: pd.DataFrame) -> bytes:
-    """Precision and recall of the list over the year, and of each rule, as a PNG. No student is in it."""
+    """Draw precision and recall of the list over the year and of each rule, as PNG. It shows no student data."""
     from matplotlib.figure import Figure
 
     shown = compared[compared["outcome"] == OUTCOMES[2]]
@@ -139,10 +144,10 @@ def picture(compared: pd.DataFrame) -> bytes:
     )
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
     days = pd.to_datetime(over_time["looked_on_key"].astype("str"))
+    left.plot(days, over_time["precision_pct"], marker="o", label="precision: share of the list with the outcome")
     left.plot(
-        days, over_time["precision_pct"], marker="o", label="precision: of those on the list, to how many it happened"
+        days, over_time["recall_pct"], marker="o", label="recall: share of students with the outcome who were listed"
     )
-    left.plot(days, over_time["recall_pct"], marker="o", label="recall: of those it happened to, how many were on it")
     left.set(ylim=(0, 105), ylabel="%", title="The list (HIGH or MODERATE) over the year")
     left.legend(fontsize=8, loc="lower right")
     left.tick_params(axis="x", labelrotation=45)
@@ -150,7 +155,7 @@ def picture(compared: pd.DataFrame) -> bytes:
     right.barh([p + 0.2 for p in places], rules["precision_pct"], height=0.38, label="precision")
     right.barh([p - 0.2 for p in places], rules["recall_pct"].fillna(0), height=0.38, label="recall")
     right.set_yticks(list(places), rules["judged_by"], fontsize=8)
-    right.set(xlim=(0, 105), xlabel="%", title="By rule, flagged at any look")
+    right.set(xlim=(0, 105), xlabel="%", title="By rule, flagged on any day")
     right.legend(fontsize=8, loc="lower right")
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110)

@@ -1,7 +1,6 @@
-"""The rules that an analyst edits: data/reference/*.csv read as text, the calendar spelt out day by day.
+"""Reads the reference files that an analyst edits (data/reference/*.csv) and expands the calendar to one row per day.
 
-Belongs here: reading reference files. Does not belong here: what is a mistake in one (`reference_checks.py`), merging
-them (`sql/core`).
+The files are validated in `reference_checks.py` and merged by `sql/core`.
 """
 
 import hashlib
@@ -30,22 +29,25 @@ SAME_FILE = {"dim_school_closures": "dim_dates"}
 
 
 def reference_file(name: str) -> str:
-    """The name of a table's reference file, without .csv."""
+    """Return the name of a table's reference file, without .csv."""
     return SAME_FILE.get(name, name)
 
 
 def reference_path(name: str, settings: Settings) -> Path:
-    """The reference file of a table."""
+    """Return the path of a table's reference file."""
     return settings.reference_dir / f"{reference_file(name)}.csv"
 
 
 def _active_name(file: str, settings: Settings) -> str:
-    """The rule set or language that is set, for the files that have some; else empty."""
+    """Return the configured rule set or language for the files that contain several; empty for other files."""
     return {"risk_rules": settings.rule_set, "risk_texts": settings.language}.get(file, "")
 
 
 def reference_text(name: str, settings: Settings) -> str:
-    """What the reference file of a table says; empty for a calendar that was not given. Raises ReferenceProblem."""
+    """Return the content of a table's reference file; empty if there is no calendar file.
+
+    Raises ReferenceProblem if another file is missing or a file cannot be read.
+    """
     path = reference_path(name, settings)
     if not path.exists():
         if path.stem == "dim_dates":
@@ -58,7 +60,7 @@ def reference_text(name: str, settings: Settings) -> str:
 
 
 def check_reference(name: str, text: str, settings: Settings) -> None:
-    """Look for mistakes in the content of a table's reference file. Raises ReferenceProblem with every one."""
+    """Validate the content of a table's reference file. Raises ReferenceProblem with all mistakes."""
     file = reference_file(name)
     active = _active_name(file, settings)
     known = _known_names(settings) if active else ()
@@ -74,9 +76,10 @@ def _mistakes(file: str, text: str, active: str, known: tuple[tuple[str, frozens
 
 @lru_cache
 def reference_rows(name: str, text: str) -> pd.DataFrame | None:
-    """What the content of a reference file means for a table; None if there is nothing to say.
+    """Return the content of a reference file as rows for a table; None if it is empty.
 
-    Text columns, blank cells None; the calendar as one row per day (`calendar`). `check_reference` comes first.
+    Columns are text with None for blank cells; the calendar is expanded to one row per day (`calendar`). The content
+    must have passed `check_reference`.
     """
     file = reference_file(name)
     if file == "dim_dates":
@@ -96,7 +99,7 @@ def _parsed(file: str, text: str) -> pd.DataFrame:
 
 
 def _known_names(settings: Settings) -> tuple[tuple[str, frozenset[str]], ...]:
-    """What one reference file may name of another: indicators and grade bands."""
+    """Return the indicators and grade bands that one reference file defines and another may refer to."""
     wanted = {"indicator": ("risk_indicators", "indicator"), "grade_band": ("dim_grade_levels", "grade_band")}
     found: dict[str, frozenset[str]] = {}
     for name, (file, column) in wanted.items():
@@ -107,14 +110,14 @@ def _known_names(settings: Settings) -> tuple[tuple[str, frozenset[str]], ...]:
 
 
 def reference_digest(script: Script, settings: Settings) -> str:
-    """A hash of what data/reference says for a table and of how it is merged."""
+    """Return a hash of a table's reference file and of the SQL that merges it."""
     path = reference_path(script.name, settings)
     rules = path.read_bytes() if path.exists() else b""
     return hashlib.sha256(rules + _active_name(script.name, settings).encode() + script.text.encode()).hexdigest()
 
 
 def rules_digest(settings: Settings) -> str:
-    """A hash of all reference files and of the settings that figures depend on."""
+    """Return a hash of all reference files and of the settings that affect figures."""
     digest = hashlib.sha256(f"{settings.rule_set}|{settings.day_rule}|{settings.attendance_sent}".encode())
     for path in sorted(settings.reference_dir.glob("*.csv")):
         digest.update(path.name.encode() + path.read_bytes())
@@ -122,7 +125,7 @@ def rules_digest(settings: Settings) -> str:
 
 
 def stale_rules(known: Mapping[str, str], settings: Settings) -> list[str]:
-    """The tables of sql/core that no feed loads and whose rules changed since they were merged.
+    """Return the tables of sql/core that no feed loads and whose reference file or SQL changed since the last merge.
 
     known: the warehouse's settings by name; `rules:<table>` is the digest that was merged last.
     """
@@ -137,12 +140,12 @@ def stale_rules(known: Mapping[str, str], settings: Settings) -> list[str]:
 
 
 def calendar(events: pd.DataFrame) -> pd.DataFrame:
-    """Every day from 1990 to 2059, and the unknown day 0, as rows of dim_dates.
+    """Return every day from 1990 to 2059, and the unknown day 0, as rows of dim_dates.
 
-    events: first_date, last_date (ISO text, inclusive), event, name and school_id; those of a single school are left
-    out (`school_closures`). A school_year is named by the year its last day is in, and there is no school outside of
-    it. no_school closes days, school_day opens them (a Saturday that is made up). Without events a school year runs
-    from July to June and school is from Monday to Friday.
+    events: first_date, last_date (ISO text, inclusive), event, name and school_id; events of a single school are
+    ignored (see `school_closures`). A school_year is identified by the year of its last day; days outside of it are not
+    instructional. no_school closes days, school_day opens days (e.g. a make-up Saturday). Without events, school years
+    run from July to June and Monday to Friday are instructional.
     """
     days = pd.Series(pd.date_range(EARLIEST, LATEST, freq="D"))
     part = days.dt
@@ -183,7 +186,7 @@ def calendar(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def school_closures(events: pd.DataFrame) -> pd.DataFrame:
-    """The days on which a single school is closed: school_id (text) and date_key (int64)."""
+    """Return the days on which a single school is closed: date_key (int64) and school_id (text)."""
     own = events[events["school_id"].notna()] if "school_id" in events else events.iloc[:0]
     closed = [
         pd.DataFrame(

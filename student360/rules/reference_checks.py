@@ -1,7 +1,6 @@
-"""What is a mistake in a reference file, said with line, column, value and reason.
+"""Validation of the reference files (data/reference/*.csv) before they are merged.
 
-Belongs here: the checks of data/reference/*.csv, before anything is merged. Does not belong here: reading the files
-(`reference.py`).
+Each mistake is reported with line, column, value and reason. The files are read in `reference.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +13,14 @@ CALENDAR_COLUMNS = ("first_date", "last_date", "event", "name", "school_id")
 CALENDAR_EVENTS = ("school_year", "term", "no_school", "school_day")
 HEADER_LINE = 1
 RULE_KEY = ["rule_set", "indicator", "grade_band", "school_id", "level", "valid_from"]
-GOES_DOWN = ("lt", "le")
+LOWER_IS_WORSE = ("lt", "le")
 LEVELS = ("watch", "risk", "severe")
 WITH_WINDOW = ("attendance_trend", "attendance_first_month", "homework_missing")
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake: line of the file, column, the value that is wrong, and why."""
+    """A mistake in a reference file: line, column, the invalid value and the reason."""
 
     line: int
     column: str
@@ -34,7 +33,7 @@ class Mistake:
 
 
 class ReferenceProblem(Exception):
-    """A reference file cannot be used: `file` is its name, `mistakes` says where and why."""
+    """A reference file cannot be used. file: its name; mistakes: all mistakes that were found."""
 
     def __init__(self, file: str, mistakes: Sequence[Mistake]) -> None:
         self.file = file
@@ -46,7 +45,7 @@ Check = Callable[[pd.DataFrame], list[Mistake]]
 
 
 def unreadable(reason: str) -> Mistake:
-    """The mistake of a file that is no UTF-8 CSV."""
+    """Return the mistake of a file that is not a UTF-8 CSV."""
     return Mistake(HEADER_LINE, "(file)", "", f"cannot be read as a CSV in UTF-8 ({reason})")
 
 
@@ -57,12 +56,12 @@ def _mistakes(rows: pd.DataFrame, wrong: pd.Series, column: str, reason: str) ->
 
 
 def filled(*columns: str) -> Check:
-    """Cells that may not be blank."""
-    return lambda rows: [m for c in columns for m in _mistakes(rows, rows[c].isna(), c, "may not be blank")]
+    """Check that no cell of the columns is blank."""
+    return lambda rows: [m for c in columns for m in _mistakes(rows, rows[c].isna(), c, "must not be blank")]
 
 
 def one_of(column: str, *allowed: str, optional: bool = False) -> Check:
-    """A cell with one of some words."""
+    """Check that each cell is one of the allowed words."""
     return lambda rows: _mistakes(
         rows,
         ~rows[column].isin(allowed) & ~(rows[column].isna() & optional),
@@ -72,7 +71,7 @@ def one_of(column: str, *allowed: str, optional: bool = False) -> Check:
 
 
 def number(column: str, low: float, high: float, whole: bool = False, optional: bool = False) -> Check:
-    """A cell with a plain number between two limits."""
+    """Check that each cell is a plain number from low to high."""
     pattern = r"\d+" if whole else r"\d+(?:\.\d{1,2})?"
     kind = "a whole number" if whole else "a number with at most two decimals"
 
@@ -87,71 +86,76 @@ def number(column: str, low: float, high: float, whole: bool = False, optional: 
 
 
 def day(column: str, optional: bool = False) -> Check:
-    """A cell with a date as yyyy-mm-dd."""
+    """Check that each cell is a date in the form yyyy-mm-dd."""
 
     def check(rows: pd.DataFrame) -> list[Mistake]:
         text = rows[column].astype("str")
         readable = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce").notna() & text.str.fullmatch(r"[\d-]{10}")
-        return _mistakes(rows, ~readable & ~(rows[column].isna() & optional), column, "must be a date as yyyy-mm-dd")
+        return _mistakes(rows, ~readable & ~(rows[column].isna() & optional), column, "must be a date (yyyy-mm-dd)")
 
     return check
 
 
 def unique(*columns: str) -> Check:
-    """Rows that may not stand twice."""
+    """Check that no two rows have the same values in the columns."""
 
     def check(rows: pd.DataFrame) -> list[Mistake]:
         repeated = rows.fillna("").duplicated(list(columns))
-        return _mistakes(rows, repeated, columns[0], f"stands twice with the same {', '.join(columns)}")
+        return _mistakes(rows, repeated, columns[0], f"an earlier row has the same {', '.join(columns)}")
 
     return check
 
 
 def in_order(first: str, last: str) -> Check:
-    """Two dates of a row, the second not before the first."""
-    return lambda rows: _mistakes(rows, rows[last].notna() & (rows[last] < rows[first]), last, f"lies before {first}")
+    """Check that the last date of a row is not before its first date."""
+    return lambda rows: _mistakes(rows, rows[last].notna() & (rows[last] < rows[first]), last, f"is before {first}")
 
 
 def _ends_after_it_begins(rows: pd.DataFrame) -> list[Mistake]:
     wrong = rows["valid_to"].notna() & (rows["valid_to"] <= rows["valid_from"])
-    return _mistakes(rows, wrong, "valid_to", "must lie after valid_from")
+    return _mistakes(rows, wrong, "valid_to", "must be after valid_from")
 
 
-def _of_a_kind(rows: pd.DataFrame) -> list[Mistake]:
-    """The levels of an indicator go together: one window, one minimum, one weight, one direction, ever graver."""
+def _consistent_levels(rows: pd.DataFrame) -> list[Mistake]:
+    """Check that the levels of an indicator have equal window, minimum, weight and direction, and rising severity."""
     found = []
     group = ["rule_set", "indicator", "grade_band", "school_id", "valid_from"]
     for columns, column in ((group, "minimum_data"), (group, "weight"), (["rule_set", "indicator"], "window_size")):
-        told = rows.fillna("")
-        differs = told[column] != told.groupby(columns)[column].transform("first")
-        found += _mistakes(rows, differs, column, f"must be the same for the same {', '.join(columns)}")
+        filled_rows = rows.fillna("")
+        differs = filled_rows[column] != filled_rows.groupby(columns)[column].transform("first")
+        found += _mistakes(rows, differs, column, f"must be equal for the same {', '.join(columns)}")
     found += _mistakes(
         rows,
         rows["indicator"].isin(WITH_WINDOW) & rows["window_size"].isna(),
         "window_size",
-        "may not be blank for this indicator",
+        "must not be blank for this indicator",
     )
     ranked = rows.fillna("").assign(
-        place=rows["level"].map(LEVELS.index),
-        down=rows["comparator"].isin(GOES_DOWN),
-        at=pd.to_numeric(rows["threshold"], errors="coerce"),
+        rank=rows["level"].map(LEVELS.index),
+        lower_is_worse=rows["comparator"].isin(LOWER_IS_WORSE),
+        limit=pd.to_numeric(rows["threshold"], errors="coerce"),
     )
-    ranked = ranked.sort_values([*group, "place"])
+    ranked = ranked.sort_values([*group, "rank"])
+    down = ranked["lower_is_worse"]
     same = ranked[group].eq(ranked[group].shift()).all(axis=1)
-    turned = same & (ranked["down"] != ranked["down"].shift())
-    step = ranked["at"] - ranked["at"].shift()
-    milder = same & ~turned & ((ranked["down"] & (step > 0)) | (~ranked["down"] & (step < 0)))
-    found += _mistakes(rows, turned.reindex(rows.index), "comparator", "points the other way than the level before")
-    found += _mistakes(rows, milder.reindex(rows.index), "threshold", "is milder than that of the level before")
+    reversed_ = same & (down != down.shift())
+    step = ranked["limit"] - ranked["limit"].shift()
+    milder = same & ~reversed_ & ((down & (step > 0)) | (~down & (step < 0)))
+    found += _mistakes(
+        rows, reversed_.reindex(rows.index), "comparator", "has the opposite direction of the previous level"
+    )
+    found += _mistakes(
+        rows, milder.reindex(rows.index), "threshold", "is less severe than the threshold of the previous level"
+    )
     return found
 
 
 def _no_overlap(rows: pd.DataFrame) -> list[Mistake]:
     key = RULE_KEY[:-1]
-    told = rows.fillna({"grade_band": "", "school_id": "", "valid_to": "9999-12-31"}).sort_values(RULE_KEY)
-    same = told[key].eq(told[key].shift()).all(axis=1)
-    overlaps = same & (told["valid_from"] < told["valid_to"].shift())
-    return _mistakes(rows, overlaps.reindex(rows.index), "valid_from", "begins before the rule before it ends")
+    ordered = rows.fillna({"grade_band": "", "school_id": "", "valid_to": "9999-12-31"}).sort_values(RULE_KEY)
+    same = ordered[key].eq(ordered[key].shift()).all(axis=1)
+    overlaps = same & (ordered["valid_from"] < ordered["valid_to"].shift())
+    return _mistakes(rows, overlaps.reindex(rows.index), "valid_from", "is before the end of the previous rule")
 
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -176,7 +180,7 @@ ABSENCE_CATEGORIES = ("PRESENT", "LATE", "LEFT_EARLY", "PARTIAL", "ABSENT", "EXC
 
 def _share_where_counted(rows: pd.DataFrame) -> list[Mistake]:
     lacks = rows["absent_share_pct"].isna() & ~rows["category"].isin(NOT_COUNTED)
-    return _mistakes(rows, lacks, "absent_share_pct", "may be blank for NO_SCHOOL only")
+    return _mistakes(rows, lacks, "absent_share_pct", "must not be blank, except for NO_SCHOOL")
 
 
 CHECKS: Mapping[str, tuple[Check, ...]] = {
@@ -186,13 +190,13 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         day("last_date"),
         in_order("first_date", "last_date"),
         lambda rows: _mistakes(
-            rows, rows["event"].eq("term") & rows["name"].isna(), "name", "may not be blank for a term"
+            rows, rows["event"].eq("term") & rows["name"].isna(), "name", "must not be blank for a term"
         ),
         lambda rows: _mistakes(
             rows,
             rows["school_id"].notna() & rows["event"].ne("no_school"),
             "event",
-            "must be no_school for a single school",
+            "must be no_school if school_id is set",
         ),
     ),
     "dim_attendance_codes": (
@@ -243,15 +247,15 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         unique(*RULE_KEY),
     ),
 }
-CHECKS_OF_SOUND_RULES: tuple[Check, ...] = (_ends_after_it_begins, _of_a_kind, _no_overlap)
+CHECKS_OF_VALID_RULES: tuple[Check, ...] = (_ends_after_it_begins, _consistent_levels, _no_overlap)
 
 
 def mistakes_in(file: str, rows: pd.DataFrame, active: str, known: Mapping[str, frozenset[str]]) -> list[Mistake]:
-    """Every mistake of a reference file, by line.
+    """Return all mistakes of a reference file, sorted by line and column.
 
-    file: its name without .csv. rows: its cells as text, blank ones None; row 0 is line 2. active: the rule set or
-    language that is set, for the files that have some. known: names that other reference files define, by column
-    (indicator, grade_band).
+    file: its name without .csv. rows: its cells as text, None if blank; row 0 is line 2. active: the configured rule
+    set or language for the files that contain several, else empty. known: names that other reference files define, by
+    column (indicator, grade_band).
     """
     if file not in COLUMNS:
         return []
@@ -260,7 +264,7 @@ def mistakes_in(file: str, rows: pd.DataFrame, active: str, known: Mapping[str, 
     unknown = [c for c in rows.columns if c not in wanted]
     if missing or unknown:
         return [Mistake(HEADER_LINE, name, "", "this column is missing") for name in missing] + [
-            Mistake(HEADER_LINE, str(name), "", "there is no such column") for name in unknown
+            Mistake(HEADER_LINE, str(name), "", "this column is unknown") for name in unknown
         ]
     rows = rows.reindex(columns=list(wanted)).astype("object").replace({np.nan: None})
     found = [mistake for check in CHECKS[file] for mistake in check(rows)]
@@ -269,7 +273,7 @@ def mistakes_in(file: str, rows: pd.DataFrame, active: str, known: Mapping[str, 
     if file == "risk_rules":
         found += one_of("grade_band", *sorted(known["grade_band"]), optional=True)(rows)
     if active and active not in set(rows.iloc[:, 0]):
-        found.append(Mistake(HEADER_LINE, str(rows.columns[0]), active, "is set, and is not in the file"))
+        found.append(Mistake(HEADER_LINE, str(rows.columns[0]), active, "is configured but not in the file"))
     if file == "risk_rules" and not found:
-        found = [mistake for check in CHECKS_OF_SOUND_RULES for mistake in check(rows)]
+        found = [mistake for check in CHECKS_OF_VALID_RULES for mistake in check(rows)]
     return sorted(set(found), key=lambda mistake: (mistake.line, mistake.column))

@@ -1,6 +1,6 @@
-"""The risk monitor of another day: computed again from the facts, or as it was said then.
+"""The risk monitor as of an earlier day: recomputed from the facts, or as it was recorded on that day.
 
-Belongs here: looking back. Does not belong here: how risk is measured and judged (`sql/marts`).
+Indicators and tiers are computed in `sql/marts`.
 """
 
 from datetime import date
@@ -15,21 +15,24 @@ INDICATORS = "v_student_risk_indicators"
 
 
 def risk_as_of(tx: Transaction, day: date) -> pd.DataFrame:
-    """The risk monitor as of a day: the columns of v_student_risk_monitor, a row per student who was enrolled then.
+    """Return the risk monitor as of a day: the columns of v_student_risk_monitor, one row per student enrolled then.
 
-    Computed anew from all facts about days up to then, the student versions and the rules that were valid then; so it
-    knows corrections that came later (`risk_said_on` does not). Undated scores always count.
+    It is recomputed from all facts dated up to that day, with the student versions and rules that were valid on it. So
+    it includes corrections that arrived later (`risk_said_on` does not). Undated scores are always included.
     """
     return tx.frame(_as_of(tx, day, f"SELECT * FROM {MONITOR}"))
 
 
 def indicators_as_of(tx: Transaction, day: date) -> pd.DataFrame:
-    """Each indicator as of a day: the columns of v_student_risk_indicators; otherwise as `risk_as_of`."""
+    """Return the indicators as of a day: the columns of v_student_risk_indicators, computed like `risk_as_of`."""
     return tx.frame(_as_of(tx, day, f"SELECT * FROM {INDICATORS}"))
 
 
 def judged_as_of(tx: Transaction, day: date) -> pd.DataFrame:
-    """The list as of a day: student_durable_key, risk_tier, indicator and level (0-3), a row per indicator."""
+    """Return tiers and levels as of a day: student_durable_key, risk_tier, indicator and level (0-3).
+
+    One row per student and indicator.
+    """
     return tx.frame(
         _as_of(
             tx,
@@ -41,8 +44,11 @@ def judged_as_of(tx: Transaction, day: date) -> pd.DataFrame:
 
 
 def risk_said_on(tx: Transaction, day: date) -> pd.DataFrame:
-    """What the risk monitor said on a day: a row per student with student_id, risk_tier, risk_score, reasons, the
-    values of then, rule_set, rules_version (risk_rule_history) and as_of_date_key (the day of its last change)."""
+    """Return the risk monitor as it was recorded on a day, one row per student.
+
+    Columns: student_id and those of student_risk_tier: risk_tier, risk_score, reasons, the values at that time,
+    rule_set, rules_version (see risk_rule_history) and as_of_date_key (the day of the row's last change).
+    """
     columns = ", ".join(f"t.{column.name}" for column in scripts()["student_risk_tier"].columns)
     return tx.frame(
         f"SELECT i.student_id, {columns} FROM student_risk_tier AS t"

@@ -1,1 +1,1 @@
-"""Spark: the session, the reader of the warehouse, and the aggregates as pure functions."""
+"""Spark: the session, the data source for the warehouse, and the aggregates as pure functions."""

@@ -1,7 +1,4 @@
-"""Finding Java: Spark needs 17 or newer.
-
-Belongs here: where Java is looked for and what is said when there is none. Does not belong here: installing it.
-"""
+"""Locates Java: Spark needs version 17 or newer."""
 
 import os
 import re
@@ -17,11 +14,11 @@ ADVICE = (
 
 
 class JavaMissing(Exception):
-    """There is no Java that Spark can use; says how to get one."""
+    """No suitable Java was found. The message explains how to install it."""
 
 
 def find_java() -> Path:
-    """The home of a Java that is new enough, from JAVA_HOME, PATH or the usual folders. Raises JavaMissing."""
+    """Return the home folder of a Java 17 or newer, from JAVA_HOME, PATH or the usual folders. Raises JavaMissing."""
     on_path = shutil.which("java")
     candidates = [
         Path(os.environ["JAVA_HOME"]) if os.environ.get("JAVA_HOME") else None,
@@ -36,14 +33,14 @@ def find_java() -> Path:
 
 
 def java_version(home: Path) -> int:
-    """The major version of the Java in a folder; 0 if there is none that runs."""
+    """Return the major version of the Java in a folder; 0 if there is none or it does not run."""
     try:
-        said = subprocess.run(
+        result = subprocess.run(
             [home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=30, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    match = re.search(r'version "(?:1\.)?(\d+)', said.stderr + said.stdout)
+    match = re.search(r'version "(?:1\.)?(\d+)', result.stderr + result.stdout)
     return int(match[1]) if match else 0
 
 

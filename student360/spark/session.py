@@ -1,7 +1,6 @@
-"""The Spark resource: one lazy session, on the user's own machine unless a master is set.
+"""The Spark resource: configures one lazy session, local unless a master is set, and reads tables with it.
 
-Belongs here: how a session is configured and how a table is read through it. Does not belong here: what is
-computed (`aggregates.py`). A session costs seconds, so that nothing here imports pyspark before it is asked to.
+Starting a session takes seconds, so pyspark is imported only when a session is requested.
 """
 
 import os
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Spark(ConfigurableResource):
-    """A Spark session on `master`, made when it is first used. Raises JavaMissing where there is no Java 17+."""
+    """A Spark session on `master`, created on first use. Raises JavaMissing if there is no Java 17 or newer."""
 
     master: str
 
     def session(self) -> "SparkSession":
-        """The session of this process, with our data source registered."""
+        """Return the session of this process, with the `student360` data source registered."""
         os.environ["JAVA_HOME"] = str(find_java())
-        self._give_way()
+        self._lower_priority()
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1" if self.master.startswith("local") else "")
         from dagster_pyspark import LazyPySparkResource
@@ -38,13 +37,15 @@ class Spark(ConfigurableResource):
         return session
 
     def read(self, url: str, table: str, columns: Collection[str] = ()) -> "DataFrame":
-        """A table or view of the warehouse (or some columns) as a Spark DataFrame, read in parallel by ranges of its
-        key."""
+        """Return a table or view of the warehouse as a Spark DataFrame, read in parallel by ranges of its key.
+
+        columns: the columns to read; all by default.
+        """
         reader = self.session().read.format("student360").option("url", url).option("table", table)
         return reader.option("columns", ",".join(columns)).load()
 
-    def _give_way(self) -> None:
-        """Local Spark takes the lowest priority: it may use every idle core, and never delays a file."""
+    def _lower_priority(self) -> None:
+        """Give local Spark the lowest CPU priority: it can use every idle core without delaying the ingest of files."""
         if self.master.startswith("local"):
             os.nice(19)
 

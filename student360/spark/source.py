@@ -1,7 +1,7 @@
-"""A Spark data source that reads the warehouse over ADBC: no JDBC driver, no jar.
+"""A Spark data source that reads the warehouse over ADBC, without a JDBC driver or jar.
 
-Belongs here: splitting a table into key ranges and streaming each as Arrow batches from a worker. Does not belong
-here: anything of Dagster; workers import this module.
+It splits a table into key ranges, which workers stream as Arrow batches. The workers import this module, so it must not
+import Dagster.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -22,7 +22,7 @@ SPARK_TYPES = {"integer": "bigint", "bigint": "bigint", "real": "double", "text"
 
 @dataclass
 class KeyRange(InputPartition):
-    """Rows with first <= key < last; everything where there is no key."""
+    """Rows with first <= key < last; all rows if key is None."""
 
     key: str | None = None
     first: int = 0
@@ -30,7 +30,7 @@ class KeyRange(InputPartition):
 
 
 class WarehouseReader(DataSourceReader):
-    """Reads one table, a key range per partition."""
+    """Reads one table, with one key range per partition."""
 
     def __init__(self, url: str, table: str, columns: Collection[str]) -> None:
         self._url = url
@@ -38,7 +38,7 @@ class WarehouseReader(DataSourceReader):
         self._columns = columns
 
     def partitions(self) -> list[KeyRange]:
-        """Ranges of the first column of the primary key with about as many keys each: days, or whole numbers."""
+        """Return ranges of the primary key's first column (days or integers) with about as many keys in each."""
         script = scripts()[self._table]
         key = script.leading_key
         if key is None:
@@ -59,9 +59,9 @@ class WarehouseReader(DataSourceReader):
         return [KeyRange(key, first, last) for first, last in pairwise(firsts)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """The rows of a range as Arrow batches."""
+        """Yield the rows of a range as Arrow batches."""
         if not isinstance(partition, KeyRange):
-            raise TypeError("not one of our key ranges")
+            raise TypeError("the partition is not a KeyRange")
         source = self._table
         if partition.key is not None:
             source += f" WHERE {partition.key} >= {partition.first:d} AND {partition.key} < {partition.last:d}"
@@ -70,9 +70,9 @@ class WarehouseReader(DataSourceReader):
 
 
 class WarehouseSource(DataSource):
-    """`spark.read.format("student360").option("url", ...).option("table", ...)`.
+    """The data source `spark.read.format("student360").option("url", ...).option("table", ...)`.
 
-    Option `columns`: names with commas between; all by default. What is not asked for does not leave the warehouse.
+    Option `columns`: comma-separated names; all columns by default. Only these columns are read from the warehouse.
     """
 
     @classmethod
@@ -80,7 +80,7 @@ class WarehouseSource(DataSource):
         return "student360"
 
     def schema(self) -> str:
-        """Column names and types as the warehouse declares them."""
+        """Return the selected columns and their types as a Spark DDL string."""
         columns = scripts()[self.options["table"]].columns
         named = self.options.get("columns")
         wanted = named.split(",") if named else [column.name for column in columns]

@@ -18,7 +18,7 @@ from student360_tests.support.installation import Installation
 STUDENTS = [f"S{number:03}" for number in range(40)]
 CODES = ["Present", "Present", "Absent", "Excused", "Late", "dozing", "half day"]
 DAYS = District(len(STUDENTS), 70).school_days()
-FIGURES = "monthly and course figures and what is said of each student equal the facts"
+FIGURES = "monthly, course, year-to-date and risk figures equal those recomputed from all facts"
 HEADER = "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact,School_ID,Homeroom"
 
 

@@ -54,7 +54,7 @@ def test_everything_arrives_and_the_next_file_goes_on_from_there(
         result = run(after, "python", "-m", "student360", "move", before.warehouse.url)
         assert result.returncode == 0, result.stdout + result.stderr
         done = result.stdout
-    assert "all equal by count and content" in done
+    assert "all identical by row count and content hash" in done
     assert contents(after.warehouse) == old_contents
     risk = "SELECT * FROM v_student_risk_monitor ORDER BY student_id"
     pd.testing.assert_frame_equal(before.warehouse.frame(risk), after.warehouse.frame(risk))
@@ -104,8 +104,8 @@ def test_a_move_that_dies_is_taken_up_again_and_nobody_works_in_half_an_installa
         with pytest.raises(WarehouseError, match="not finished"):
             after.warehouse.row_count("dim_students")
     said = move_in_process(before.warehouse, after.warehouse)
-    assert "was there, equal" in said
-    assert "copied, equal" in said
+    assert "already present, identical" in said
+    assert "copied, identical" in said
     assert contents(after.warehouse) == contents(before.warehouse)
 
 

@@ -75,7 +75,7 @@ def test_a_file_gets_one_run_with_just_the_assets_that_it_feeds(installation: In
     assert "attendance_2026" not in json.dumps(request.run_config) + json.dumps(request.tags)
     again, _ = tick(cursor_after)
     assert isinstance(again, SkipReason)
-    assert "waiting before the next" in str(again.skip_message)
+    assert "waiting before the next attempt" in str(again.skip_message)
 
 
 @pytest.mark.fault("F19")

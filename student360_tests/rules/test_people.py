@@ -82,4 +82,4 @@ def test_the_list_can_be_asked_for_any_day_and_saved_for_its_reader_alone(
     assert main() == 0
     then = capsys.readouterr().out
     assert f"As of {WEEKS[-6]}" in then
-    assert "seen otherwise today" not in then
+    assert "when recomputed today" not in then

@@ -1,1 +1,1 @@
-"""The assets, made from contracts and SQL files; one module per layer. They are thin: see loading/, sql/, spark/."""
+"""Asset factories, one module per layer. They build assets from contracts and SQL files; see loading/, sql/, spark/."""

@@ -1,7 +1,4 @@
-"""The analysis layer: whether the risk list works. On demand, never on the path of a file.
-
-Belongs here: the assets. Does not belong here: what they compute (`backtest.py`).
-"""
+"""The analysis layer: the back-test of the risk list, run on demand. It is computed in `rules/backtest.py`."""
 
 import base64
 
@@ -16,7 +13,7 @@ SHOWN = ("judged_by", "students", "flagged", "had_outcome", "hits", "precision_p
 
 
 def backtest_asset(script: Script) -> AssetsDefinition:
-    """The asset of the back-test: its table holds the newest year that was looked back on, and those before it."""
+    """Return the asset of the back-test. Its table keeps one result per school year; a run replaces the newest."""
 
     @asset(
         name=script.name,

@@ -1,7 +1,4 @@
-"""What all assets share: owners, tags, metadata, and the report of a file's outcome.
-
-Belongs here: what Dagster shows of every asset. Does not belong here: what an asset does.
-"""
+"""Owners, tags and metadata shared by all assets, and the reporting of file outcomes to Dagster."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,8 +31,8 @@ SHOWN_FILES = 50
 landing_files = AssetSpec(
     LANDING_FILES,
     description=(
-        "CSV files as the school drops them, one partition per content (feed, effective day, start of its hash). "
-        "Names stay in the warehouse's ledger, because a file name can name a person."
+        "CSV files as sent by the school, one partition per content (feed, effective day, prefix of its hash). File "
+        "names are only in the ledger of the warehouse, because a file name can contain a person's name."
     ),
     group_name="raw",
     owners=OWNERS,
@@ -45,19 +42,19 @@ landing_files = AssetSpec(
 
 
 def engine_kind() -> str:
-    """The kind of database that holds the tables, for the asset graph: sqlite or postgres."""
+    """Return the kind of the warehouse database for the asset graph: sqlite or postgres."""
     return engine_for(load_settings().warehouse_url).name
 
 
 def privacy_tags(script: Script) -> dict[str, str]:
-    """Tags that say whether a table holds personal data."""
+    """Return the tags for the highest privacy level of a table's columns."""
     levels = {column.privacy for column in script.columns}
     level = next((p for p in (Privacy.PII, Privacy.SENSITIVE) if p in levels), Privacy.PUBLIC)
     return {"student360/privacy": level.value} | ({"pii": ""} if level is Privacy.PII else {})
 
 
 def column_schema(name: str) -> TableSchema:
-    """Columns, types, descriptions and privacy tags of a table or view, for Dagster's catalog."""
+    """Return columns, types, descriptions and privacy tags of a table or view, for Dagster's catalog."""
     return TableSchema(
         columns=[
             TableColumn(
@@ -72,12 +69,12 @@ def column_schema(name: str) -> TableSchema:
 
 
 def table_metadata(name: str) -> dict[str, Any]:
-    """Definition metadata of a table's or view's asset."""
+    """Return the definition metadata of a table's or view's asset."""
     return {"dagster/column_schema": column_schema(name), "dagster/table_name": name}
 
 
 def files_metadata(tx: Transaction, feed: str) -> Mapping[str, Any]:
-    """The table of a feed's newest files with their counts and outcome."""
+    """Return a table of a feed's newest files with their row counts and outcomes, as asset metadata."""
     table = ledger.file_table(tx, feed, SHOWN_FILES)
     shown = table[["file", *ledger.COUNTS, "outcome", "reason"]]
     records = [TableRecord({str(k): v for k, v in row.items()}) for row in shown.to_dict("records")]
@@ -85,9 +82,10 @@ def files_metadata(tx: Transaction, feed: str) -> Mapping[str, Any]:
 
 
 def report_files(context: AssetExecutionContext, warehouse: Warehouse, feed: str) -> None:
-    """Show each file whose outcome is committed, once, as a materialisation of its landing_files partition.
+    """Report each file with a committed outcome once, as a materialization of its landing_files partition.
 
-    Two runs at once would both add the same partition, and one would fail: the warehouse's lock keeps them apart.
+    The warehouse transaction serializes concurrent runs; otherwise two runs could add the same partition, and one of
+    them would fail.
     """
     with warehouse.reading() as tx:
         if not ledger.unreported(tx, feed):

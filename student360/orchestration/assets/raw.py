@@ -1,6 +1,6 @@
-"""The raw layer: one asset per feed that takes its files in.
+"""The raw layer: one asset per feed, which claims the feed's files and registers them in the ledger.
 
-Belongs here: the factory. Does not belong here: how files are taken in (`loading/receive.py`).
+The work is done in `loading/receive.py`.
 """
 
 from dagster import AssetExecutionContext, AssetsDefinition, Config, MaterializeResult, asset
@@ -13,18 +13,21 @@ from student360.warehouse.warehouse import Warehouse
 
 
 class ReceiveConfig(Config):
-    """ready: tickets of the files that the sensor saw complete; without them the asset waits the settle time."""
+    """Run config of a raw asset.
+
+    ready: tickets of the files that the sensor found complete. If None, the asset waits for the settle time.
+    """
 
     ready: list[str] | None = None
 
 
 def raw_asset(contract: Contract) -> AssetsDefinition:
-    """The asset raw_<feed>: claims, fingerprints and enters the feed's files."""
+    """Return the asset raw_<feed>: claims and fingerprints the feed's files and registers them in the ledger."""
 
     @asset(
         name=contract.raw_asset,
         group_name="raw",
-        description=f"{contract.description} Files as they came, entered in the ledger by content.",
+        description=f"{contract.description} The original files, registered in the ledger by content hash.",
         deps=[LANDING_FILES],
         owners=OWNERS,
         kinds={"csv", "python"},

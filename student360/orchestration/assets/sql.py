@@ -1,10 +1,8 @@
-"""The core and marts layers: an asset per SQL file.
+"""The core and marts layers: one asset per file of sql/core and sql/marts. Feeds are merged in `loading/merge.py`.
 
-Belongs here: the factories that turn files of sql/core and sql/marts into assets. Does not belong here: what a file
-says, or how a feed is merged (`loading/merge.py`).
-
-A table that a feed loads is a step of its own. The tables of rules are one step, and so are the marts: each is one
-transaction, so that nobody reads a month without the risk that follows from it, and a run writes tens of events less.
+Each table that a feed loads is a separate step. All tables of rules form one step, and so do all marts. Each of these
+two steps is one transaction, so that readers never see monthly figures without the risk computed from them, and a run
+writes dozens of events less.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +42,7 @@ Refresh = Callable[[Warehouse, Sequence[Script], Settings], dict[str, dict[str, 
 
 
 def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
-    """The asset of a table that a feed loads: it merges what is due."""
+    """Return the asset of a table that a feed loads. It merges the staged files."""
 
     @asset(
         name=script.name,
@@ -59,12 +57,12 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
     )
     def _feed(context: AssetExecutionContext, warehouse: Warehouse) -> MaterializeResult:
         settings = load_settings()
-        told = asdict(merge_feed(warehouse, contract, settings, context.run.run_id))
+        counts = asdict(merge_feed(warehouse, contract, settings, context.run.run_id))
         archive_finished(warehouse, settings)
         report_files(context, warehouse, contract.feed)
-        context.log.info(f"{contract.feed}: {', '.join(f'{name} {number}' for name, number in told.items())}")
+        context.log.info(f"{contract.feed}: {', '.join(f'{name} {number}' for name, number in counts.items())}")
         with warehouse.reading() as tx:
-            metadata = {**told, **files_metadata(tx, contract.feed), **_figures(tx, script)}
+            metadata = {**counts, **files_metadata(tx, contract.feed), **_figures(tx, script)}
             version = _version_of_feed(tx, contract)
             checks = load_checks(tx, contract)
         return MaterializeResult(metadata=metadata, check_results=checks, data_version=version)
@@ -124,7 +122,7 @@ def _is_checked(context: AssetExecutionContext, script: Script) -> bool:
 
 
 def _version_of_feed(tx: Transaction, contract: Contract) -> DataVersion:
-    """What Dagster compares to tell whether something downstream is out of date; cheap, from the ledger."""
+    """Return the data version by which Dagster detects stale downstream assets, cheaply computed from the ledger."""
     seen = tx.query(
         "SELECT COUNT(*) AS files, SUM(rows_loaded) AS loaded, SUM(rows_updated) AS updated FROM ingest_file"
         " WHERE feed = ? AND status IN ('loaded', 'waiting')",

@@ -1,7 +1,4 @@
-"""The staging layer: one asset per feed with its typed rows.
-
-Belongs here: the factory and the dagster-pandas types. Does not belong here: cleaning (`ingest/`).
-"""
+"""The staging layer: one asset per feed with its typed rows and dagster-pandas type. Cleaning is in `ingest/`."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -17,11 +14,11 @@ from student360.warehouse.scripts import LINEAGE, scripts
 
 
 class ContractBroken(Exception):
-    """A staged chunk is not what its contract promises: a fault of ours, never of the file."""
+    """A staged chunk violates its contract. This is a defect of the code, not of the file."""
 
 
 def chunk_type(contract: Contract) -> DagsterType:
-    """The dagster-pandas type of a feed's staged chunks: its columns, and that needed ones have no gaps."""
+    """Return the dagster-pandas type of a feed's staged chunks: the columns, and which of them are not nullable."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
         columns = [
@@ -31,9 +28,9 @@ def chunk_type(contract: Contract) -> DagsterType:
 
 
 class Conforming:
-    """Chunks of staging rows, each checked against its dagster-pandas type as it passes, before any is committed.
+    """Chunks of staging rows, each checked against its dagster-pandas type during iteration, before the commit.
 
-    Raises ContractBroken, without the values that dagster-pandas would quote.
+    Raises ContractBroken. Its message has no cell values, unlike that of dagster-pandas.
     """
 
     def __init__(self, frames: Iterable[pd.DataFrame], check: Callable[[pd.DataFrame], TypeCheck]) -> None:
@@ -49,7 +46,7 @@ class Conforming:
 
 
 def staging_asset(contract: Contract) -> AssetsDefinition:
-    """The asset stg_<feed>: claimed files cleaned and typed by contract; refused rows are in row_reject."""
+    """Return the asset stg_<feed>: claimed files cleaned and typed by contract. Rejected rows are in row_reject."""
     script = scripts()[contract.staging_table]
     chunk = chunk_type(contract)
 
@@ -65,7 +62,7 @@ def staging_asset(contract: Contract) -> AssetsDefinition:
         io_manager_key="warehouse_io_manager",
     )
     def _staging(context: AssetExecutionContext, files) -> Conforming:  # type: ignore[no-untyped-def]
-        # Dagster's check_dagster_type does the same in a job of its own that it makes for each check: 59 ms, not 0.7.
+        # Dagster's check_dagster_type does the same, but creates a job for each check: 59 ms instead of 0.7 ms.
         conditions = context.get_step_execution_context().for_type(chunk)
         return Conforming(files, partial(chunk.type_check, conditions))
 
