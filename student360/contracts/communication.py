@@ -46,5 +46,12 @@ CONTRACT = Contract(
             privacy=Privacy.PII,
         ),
     ),
-    derived=(StagingColumn("content_hash", "bigint", "Fingerprint of the message, so that two of a day stay two."),),
+    derived=(
+        StagingColumn(
+            "content_hash",
+            "bigint",
+            "Fingerprint of the message, so that two of a day stay two.",
+            derived_from=("message_content",),
+        ),
+    ),
 )

@@ -14,15 +14,18 @@ from dagster import (
     DynamicPartitionsDefinition,
     MetadataValue,
     TableColumn,
+    TableColumnDep,
+    TableColumnLineage,
     TableRecord,
     TableSchema,
 )
 
-from student360.contracts import Privacy
+from student360.contracts import Contract, Privacy
 from student360.ingest.files import now
 from student360.instance.event_batches import write_what_waits
 from student360.settings import load_settings
 from student360.warehouse import ledger
+from student360.warehouse.lineage import column_lineage
 from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.transaction import engine_for
 from student360.warehouse.warehouse import Transaction, Warehouse
@@ -72,9 +75,33 @@ def column_schema(name: str) -> TableSchema:
     )
 
 
+def feed_schema(contract: Contract) -> TableSchema:
+    """The columns of a feed's files, named as in the export, where the column lineage of all tables ends."""
+    return TableSchema(
+        columns=[
+            TableColumn(c.header, type=c.kind.value, description=c.description, tags={"privacy": c.privacy.value})
+            for c in contract.columns
+        ]
+    )
+
+
+def table_lineage(name: str) -> TableColumnLineage:
+    """The columns of other assets that each column of a table or view is derived from, for Dagster's catalog."""
+    return TableColumnLineage(
+        {
+            column: [TableColumnDep(AssetKey(source.table), source.column) for source in sources]
+            for column, sources in column_lineage(name).items()
+        }
+    )
+
+
 def table_metadata(name: str) -> dict[str, Any]:
     """Definition metadata of a table's or view's asset."""
-    return {"dagster/column_schema": column_schema(name), "dagster/table_name": name}
+    return {
+        "dagster/column_schema": column_schema(name),
+        "dagster/column_lineage": table_lineage(name),
+        "dagster/table_name": name,
+    }
 
 
 def files_metadata(tx: Transaction, feed: str) -> Mapping[str, Any]:
