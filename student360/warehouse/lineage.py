@@ -13,8 +13,6 @@ from student360.contracts import contracts
 from student360.settings import SQL
 
 LINEAGE_FILE = SQL / "column_lineage.json"
-# The column that says what a row of the risk measures is about: attendance_rate and score_trend are rows of one table.
-ROW_KIND = "indicator"
 
 
 @dataclass(frozen=True, order=True)
@@ -71,8 +69,7 @@ def _followed(start: Dependency, seen: set[Dependency]) -> Iterator[Dependency]:
     for found in _dependencies().get(start.table, {}).get(start.column, ()):
         if start.row_kind and found.row_kind and start.row_kind != found.row_kind:
             continue
-        row_kind = (found.row_kind or start.row_kind) if ROW_KIND in _dependencies().get(found.table, {}) else ""
-        following = Dependency(found.table, found.column, row_kind)
+        following = Dependency(found.table, found.column, found.row_kind or start.row_kind)
         if following not in seen:
             yield from _followed(following, seen)
 

@@ -25,7 +25,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
 from student360.contracts import Contract, Kind, contracts
-from student360.warehouse.lineage import LINEAGE_FILE, ROW_KIND, Dependency
+from student360.warehouse.lineage import LINEAGE_FILE, Dependency
 from student360.warehouse.postgres import FRAGMENTS
 from student360.warehouse.scripts import Script, check_query, scripts
 
@@ -33,6 +33,8 @@ Sources = frozenset[Dependency]
 Columns = dict[str, Sources]
 NONE: Sources = frozenset()
 REFERENCE_FILE = "reference"
+# The column that says what a row of the risk measures is about: attendance_rate and score_trend are rows of one view.
+ROW_KIND = "indicator"
 COMPARISONS = (exp.EQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 
 
@@ -96,7 +98,7 @@ def _without_own(name: str, column: str, found: Columns) -> Sources:
 def _statements(script: Script) -> Iterator[tuple[str, exp.Expr]]:
     """The queries that write a table or view, in order, each with the table it writes: the asset's or a temporary one.
 
-    Tables that Python fills (`due`, `touched`) are written by none of them.
+    `slice` has the rows of the section `slices`; other tables that Python fills (`due`) are written by none of them.
     """
     query = check_query(script.name) if script.layer == "spark" else script.query
     if script.is_fact:
@@ -174,7 +176,7 @@ class _Query:
         """The sources of an expression. seen: the tables whose rows were looked up on the way to it."""
         if isinstance(node, exp.Column):
             return self._column(node, scope, seen)
-        if isinstance(node, exp.Exists) or (isinstance(node, exp.In) and node.args.get("query")):
+        if isinstance(node, exp.In) and node.args.get("query"):
             return NONE
         if isinstance(node, exp.Query):
             return NONE.union(*self._output(self._scopes[id(node.unnest())]))

@@ -28,6 +28,7 @@ DIRECT = {
     ),
     "dim_students.student_durable_key": "stg_students.student_id",
     "dim_students.valid_from": "dim_dates.full_date stg_students.effective_date_key stg_students.file_id",
+    "dim_students.valid_to": "dim_dates.full_date stg_students.effective_date_key stg_students.file_id",
     "dim_students.grade_sort_order": "dim_grade_levels.sort_order stg_students.grade_level",
     "dim_students.left_on": "stg_students.enrolled_on stg_students.left_on",
     "student_id_change.student_durable_key": "stg_id_changes.old_student_id",
@@ -37,6 +38,7 @@ DIRECT = {
     "fact_student_groups.confirmed_file_id": "stg_groups.file_id",
     "student_attendance_month.absent_parts": "dim_attendance_codes.absent_share_pct",
     "student_attendance_month.excused_parts": "dim_attendance_codes.absent_share_pct dim_attendance_codes.is_excused",
+    "student_attendance_month.day_marks": "dim_attendance_codes.absent_share_pct",
     "student_attendance_month.month_key": "dim_dates.month_key fact_attendance.date_key",
     "student_attendance_month.school_key": "dim_students.school_key fact_attendance.school_key",
     "student_course.last_score_bp_sum": "fact_performance.date_key fact_performance.percent_bp",
@@ -54,6 +56,7 @@ DIRECT = {
         "student_attendance_month.days_before student_attendance_month.days_recorded "
         "student_attendance_month.parts_before v_risk_windows.trend_days"
     ),
+    "v_risk_rules.domain": "risk_indicators.domain risk_rules.indicator v_as_of.rule_set",
     "v_student_risk_monitor.attendance_rate": "student_risk.attendance_rate",
     "v_student_360.homework_rate": "student_month.homework_done student_month.homework_missing",
     "v_student_360.in_grade_since": "dim_students.valid_from",
