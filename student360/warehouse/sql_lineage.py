@@ -32,6 +32,8 @@ from student360.warehouse.scripts import Script, check_query, scripts
 Sources = frozenset[Dependency]
 Columns = dict[str, Sources]
 NONE: Sources = frozenset()
+# The sections that hold the query of a fact table and of a table of the marts.
+WHOLE_QUERY = ("resolve", "rows")
 REFERENCE_FILE = "reference"
 # The column that says what a row of the risk measures is about: attendance_rate and score_trend are rows of one view.
 ROW_KIND = "indicator"
@@ -100,22 +102,26 @@ def _statements(script: Script) -> Iterator[tuple[str, exp.Expr]]:
 
     `slice` has the rows of the section `slices`; other tables that Python fills (`due`) are written by none of them.
     """
-    query = check_query(script.name) if script.layer == "spark" else script.query
-    if script.is_fact:
-        query = script.statements("resolve", FRAGMENTS)[0]
-    if query:
-        yield script.name, sqlglot.parse_one(query, dialect="postgres")
-        return
-    for section in script.sections:
-        for text in script.statements(section, FRAGMENTS):
+    if script.layer == "spark":
+        yield script.name, _parsed(check_query(script.name))
+    elif query := next((name for name in WHOLE_QUERY if name in script.sections), None):
+        yield script.name, _parsed(script.statements(query, FRAGMENTS)[0])
+    else:
+        writes = ("CREATE VIEW", "CREATE TEMP TABLE", f"INSERT INTO {script.name} ", f"UPDATE {script.name} ")
+        for section, text in script.sections.items():
             if section == "slices":
-                yield "slice", sqlglot.parse_one(text, dialect="postgres")
-            elif text.startswith(("CREATE TEMP TABLE", f"INSERT INTO {script.name} ", f"UPDATE {script.name} ")):
-                yield _as_query(sqlglot.parse_one(text, dialect="postgres"))
+                yield "slice", _parsed(script.statements(section, FRAGMENTS)[0])
+            elif any(write in text for write in writes):
+                found = script.statements(section, FRAGMENTS)
+                yield from (_as_query(_parsed(statement)) for statement in found if statement.startswith(writes))
+
+
+def _parsed(statement: str) -> exp.Expr:
+    return sqlglot.parse_one(statement, dialect="postgres")
 
 
 def _as_query(statement: exp.Expr) -> tuple[str, exp.Expr]:
-    """The table that a CREATE TABLE ... AS, INSERT or UPDATE writes, and a query of its new values by column name."""
+    """The table that a CREATE ... AS, INSERT or UPDATE writes, and a query of its new values by column name."""
     table = statement.find(exp.Table)
     if table is None:
         raise ValueError(f"This statement writes no table: {statement.sql()}")
