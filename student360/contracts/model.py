@@ -73,6 +73,13 @@ class Column:
         return f"{self.name}_key" if self.kind is Kind.DAY else self.name
 
     @property
+    def header(self) -> str:
+        """The column's name as exports write it: Student_ID, Date_of_Birth, Homework_Completion_%."""
+        words = {"id": "ID", "of": "of"}
+        name = "_".join(words.get(word, word.capitalize()) for word in self.name.split("_"))
+        return f"{name}_%" if self.kind is Kind.PERCENT else name
+
+    @property
     def storage(self) -> str:
         """The column's engine-neutral type: text, integer, bigint, real or date."""
         return STORAGE.get(self.kind, "text")
@@ -88,13 +95,14 @@ STUDENT_ID = Column(
 
 @dataclass(frozen=True)
 class StagingColumn:
-    """A column of a feed's staging table."""
+    """A column of a feed's staging table. derived_from: the columns of the feed that a derived one is computed from."""
 
     name: str
     storage: str
     description: str
     nullable: bool = False
     privacy: Privacy = Privacy.SENSITIVE
+    derived_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

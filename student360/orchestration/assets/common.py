@@ -11,14 +11,17 @@ from dagster import (
     DynamicPartitionsDefinition,
     MetadataValue,
     TableColumn,
+    TableColumnDep,
+    TableColumnLineage,
     TableRecord,
     TableSchema,
 )
 
-from student360.contracts import Privacy
+from student360.contracts import Contract, Privacy
 from student360.ingest.files import now
 from student360.settings import load_settings
 from student360.warehouse import ledger
+from student360.warehouse.lineage import column_lineage
 from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.transaction import engine_for
 from student360.warehouse.warehouse import Transaction, Warehouse
@@ -65,6 +68,26 @@ def column_schema(name: str) -> TableSchema:
             )
             for column in scripts()[name].columns
         ]
+    )
+
+
+def feed_schema(contract: Contract) -> TableSchema:
+    """The columns of a feed's files, named as in the export, where the column lineage of all tables ends."""
+    return TableSchema(
+        columns=[
+            TableColumn(c.header, type=c.kind.value, description=c.description, tags={"privacy": c.privacy.value})
+            for c in contract.columns
+        ]
+    )
+
+
+def table_lineage(name: str) -> TableColumnLineage:
+    """The columns of other assets that each column of a table or view is derived from, for Dagster's catalog."""
+    return TableColumnLineage(
+        {
+            column: [TableColumnDep(AssetKey(source.table), source.column) for source in sources]
+            for column, sources in column_lineage(name).items()
+        }
     )
 
 

@@ -7,7 +7,7 @@ from dagster import AssetExecutionContext, AssetsDefinition, Config, Materialize
 
 from student360.contracts import Contract
 from student360.loading.receive import receive
-from student360.orchestration.assets.common import LANDING_FILES, OWNERS, files_metadata, report_files
+from student360.orchestration.assets.common import LANDING_FILES, OWNERS, feed_schema, files_metadata, report_files
 from student360.settings import load_settings
 from student360.warehouse.warehouse import Warehouse
 
@@ -32,7 +32,7 @@ def raw_asset(contract: Contract) -> AssetsDefinition:
         owners=OWNERS,
         kinds={"csv", "python"},
         tags={"student360/privacy": "pii", "pii": ""},
-        metadata={"dagster/table_name": "ingest_file"},
+        metadata={"dagster/column_schema": feed_schema(contract), "dagster/table_name": "ingest_file"},
         io_manager_key="claimed_files_io_manager",
     )
     def _raw(context: AssetExecutionContext, config: ReceiveConfig, warehouse: Warehouse) -> MaterializeResult:
