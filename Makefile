@@ -40,7 +40,7 @@ format: $(READY)
 	@$(BIN)/ruff format .
 
 docs: $(READY)
-	@$(BIN)/python -m student360.warehouse.sql_lineage
+	@$(BIN)/python -m student360.cli.column_lineage
 	@$(BIN)/python -m student360 docs docs
 	@$(BIN)/python -m student360_tests.trust page
 	@$(BIN)/python -m student360_tests.rules.page

@@ -47,6 +47,11 @@ CONTRACT = Contract(
         ),
     ),
     derived=(
-        StagingColumn("content_hash", "bigint", "Fingerprint of the message; distinguishes messages of the same day."),
+        StagingColumn(
+            "content_hash",
+            "bigint",
+            "Fingerprint of the message; distinguishes messages of the same day.",
+            derived_from=("message_content",),
+        ),
     ),
 )

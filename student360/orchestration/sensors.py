@@ -247,7 +247,9 @@ def _feeds_of(batch: list[LandedFile]) -> set[str]:
 def _assets_for(
     context: SensorEvaluationContext, feeds: Collection[str], settings: Settings
 ) -> tuple[set[AssetKey], set[AssetKey]]:
-    """The raw assets of the feeds and all they lead to, and the rules that changed since they were merged; the latter.
+    """Return the assets to materialize, and those of them whose reference data changed since it was merged.
+
+    The former are the raw assets of the feeds, everything downstream of them, and the latter.
 
     Tables that other feeds load are excluded, unless the batch has students or id changes: rows of any feed may be
     waiting for their student.
@@ -258,7 +260,7 @@ def _assets_for(
     ingest_assets = AssetSelection.groups(*INGEST_GROUPS).materializable()
     raw = AssetSelection.assets(*(contracts()[feed].raw_asset for feed in sorted(feeds)))
     reached = (raw.downstream() & ingest_assets) if feeds else AssetSelection.groups("marts").materializable()
-    freed = not WAITED_FOR.isdisjoint(feeds)
+    freed = not IDENTITY_FEEDS.isdisjoint(feeds)
     others = {c.loads for c in contracts().values() if c.feed not in feeds and not freed}
     with Warehouse(url=settings.warehouse_url).reading() as tx:
         stale = set(map(AssetKey, stale_rules(ledger.settings(tx), settings)))

@@ -93,7 +93,11 @@ def table_lineage(name: str) -> TableColumnLineage:
 
 def table_metadata(name: str) -> dict[str, Any]:
     """Return the definition metadata of a table's or view's asset."""
-    return {"dagster/column_schema": column_schema(name), "dagster/table_name": name}
+    return {
+        "dagster/column_schema": column_schema(name),
+        "dagster/column_lineage": table_lineage(name),
+        "dagster/table_name": name,
+    }
 
 
 def files_metadata(tx: Transaction, feed: str) -> Mapping[str, Any]:

@@ -27,13 +27,13 @@ from sqlglot.optimizer.scope import Scope, build_scope
 from student360.contracts import Contract, Kind, contracts
 from student360.warehouse.lineage import LINEAGE_FILE, Dependency
 from student360.warehouse.postgres import FRAGMENTS
-from student360.warehouse.scripts import Script, check_query, scripts
+from student360.warehouse.scripts import Script, scripts
 
 Sources = frozenset[Dependency]
 Columns = dict[str, Sources]
 NONE: Sources = frozenset()
 # The sections that hold the query of a fact table and of a table of the marts.
-WHOLE_QUERY = ("resolve", "rows")
+WHOLE_QUERY = ("resolve", "query")
 REFERENCE_FILE = "reference"
 # The column that says what a row of the risk measures is about: attendance_rate and score_trend are rows of one view.
 ROW_KIND = "indicator"
@@ -41,12 +41,13 @@ COMPARISONS = (exp.EQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 
 
 def lineage_text() -> str:
-    """The content of sql/column_lineage.json: per asset and documented column, the columns it is derived from."""
+    """The content of sql/column_lineage.json: a line per asset, with what each documented column is derived from."""
     found = {
         name: {column: " ".join(map(str, sorted(sources))) for column, sources in _lineage(name).items()}
         for name in sorted(_assets())
     }
-    return json.dumps(found, indent=1) + "\n"
+    lines = (f" {json.dumps(name)}: {json.dumps(columns)}" for name, columns in found.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 @cache
@@ -102,10 +103,8 @@ def _statements(script: Script) -> Iterator[tuple[str, exp.Expr]]:
 
     `slice` has the rows of the section `slices`; other tables that Python fills (`due`) are written by none of them.
     """
-    if script.layer == "spark":
-        yield script.name, _parsed(check_query(script.name))
-    elif query := next((name for name in WHOLE_QUERY if name in script.sections), None):
-        yield script.name, _parsed(script.statements(query, FRAGMENTS)[0])
+    if query := next((name for name in WHOLE_QUERY if name in script.sections), None):
+        yield script.name, _parsed(script.statements(query, FRAGMENTS)[0], script.layer)
     else:
         writes = ("CREATE VIEW", "CREATE TEMP TABLE", f"INSERT INTO {script.name} ", f"UPDATE {script.name} ")
         for section, text in script.sections.items():
@@ -116,8 +115,8 @@ def _statements(script: Script) -> Iterator[tuple[str, exp.Expr]]:
                 yield from (_as_query(_parsed(statement)) for statement in found if statement.startswith(writes))
 
 
-def _parsed(statement: str) -> exp.Expr:
-    return sqlglot.parse_one(statement, dialect="postgres")
+def _parsed(statement: str, layer: str = "") -> exp.Expr:
+    return sqlglot.parse_one(statement, dialect="spark" if layer == "spark" else "postgres")
 
 
 def _as_query(statement: exp.Expr) -> tuple[str, exp.Expr]:
