@@ -34,6 +34,8 @@ lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@rm -rf build/sql && $(BIN)/python -m student360 sql --engine sqlite --to build/sql
+	@$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar build/sql
 
 format: $(READY)
 	@$(BIN)/ruff check --fix .

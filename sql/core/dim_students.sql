@@ -136,23 +136,8 @@ INSERT INTO row_change (
 )
 SELECT
     'dim_students', student_durable_key, day_key, 'changed', file_id, line_no, current_file_id, current_line_no,
-    CASE WHEN full_name IS DISTINCT FROM current_name THEN 'name ' || COALESCE(CAST(current_name AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN date_of_birth IS DISTINCT FROM current_birth THEN 'born ' || COALESCE(CAST(current_birth AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN grade_level IS DISTINCT FROM current_grade THEN 'grade ' || COALESCE(CAST(current_grade AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN homeroom IS DISTINCT FROM current_homeroom THEN 'homeroom ' || COALESCE(CAST(current_homeroom AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN emergency_contact IS DISTINCT FROM current_contact THEN 'contact ' || COALESCE(CAST(current_contact AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN email IS DISTINCT FROM current_email THEN 'email ' || COALESCE(CAST(current_email AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN enrolled_on IS DISTINCT FROM current_enrolled_on THEN 'enrolled ' || COALESCE(CAST(current_enrolled_on AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN left_on IS DISTINCT FROM current_left_on THEN 'left ' || COALESCE(CAST(current_left_on AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN school_key <> current_school THEN 'school ' || (SELECT h.school_id FROM dim_schools AS h WHERE h.school_key = incoming.current_school) ELSE '' END, CASE WHEN full_name IS DISTINCT FROM current_name THEN 'name ' || COALESCE(CAST(full_name AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN date_of_birth IS DISTINCT FROM current_birth THEN 'born ' || COALESCE(CAST(date_of_birth AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN grade_level IS DISTINCT FROM current_grade THEN 'grade ' || COALESCE(CAST(grade_level AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN homeroom IS DISTINCT FROM current_homeroom THEN 'homeroom ' || COALESCE(CAST(homeroom AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN emergency_contact IS DISTINCT FROM current_contact THEN 'contact ' || COALESCE(CAST(emergency_contact AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN email IS DISTINCT FROM current_email THEN 'email ' || COALESCE(CAST(email AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN enrolled_on IS DISTINCT FROM current_enrolled_on THEN 'enrolled ' || COALESCE(CAST(enrolled_on AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN left_on IS DISTINCT FROM current_left_on THEN 'left ' || COALESCE(CAST(left_on AS TEXT), 'none') || '; ' ELSE '' END
-    || CASE WHEN school_key <> current_school THEN 'school ' || (SELECT h.school_id FROM dim_schools AS h WHERE h.school_key = incoming.school_key) ELSE '' END
+    {{ in_words(side="before") }},
+    {{ in_words(side="after") }}
 FROM incoming
 WHERE outcome = 'updated';
 
@@ -203,6 +188,25 @@ FROM incoming AS i
 WHERE i.standing IN ('new', 'known')
   AND student_identity.student_durable_key = i.student_durable_key
   AND student_identity.confirmed_on_key < i.day_key;
+
+-- name: in_words
+-- What changed, in words: the values before or after.
+{% for label, after, before in [
+    ("name", "full_name", "current_name"), ("born", "date_of_birth", "current_birth"),
+    ("grade", "grade_level", "current_grade"), ("homeroom", "homeroom", "current_homeroom"),
+    ("contact", "emergency_contact", "current_contact"), ("email", "email", "current_email"),
+    ("enrolled", "enrolled_on", "current_enrolled_on"), ("left", "left_on", "current_left_on"),
+] %}
+CASE WHEN {{ after }} IS DISTINCT FROM {{ before }}
+    THEN '{{ label }} ' || COALESCE(CAST({{ after if side == "after" else before }} AS TEXT), 'none') || '; '
+    ELSE '' END ||
+{% endfor %}
+CASE WHEN school_key <> current_school
+    THEN 'school ' || (
+        SELECT h.school_id FROM dim_schools AS h
+        WHERE h.school_key = incoming.{{ "school_key" if side == "after" else "current_school" }}
+    )
+    ELSE '' END
 
 -- name: scope
 CREATE TEMP TABLE scope AS

@@ -24,6 +24,3 @@ FROM (
 JOIN student_identity AS i ON i.student_durable_key = m.student_durable_key
 JOIN dim_schools AS h ON h.school_key = m.school_key
 JOIN dim_dates AS f ON f.date_key = m.first_date_key;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

@@ -28,6 +28,3 @@ FROM (
 JOIN dim_students AS s ON s.student_durable_key = m.student_durable_key AND s.is_current = 1
 JOIN dim_schools AS h ON h.school_key = s.school_key
 WHERE m.days_recorded + m.days_unmapped > 0;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

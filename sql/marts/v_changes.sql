@@ -42,6 +42,3 @@ SELECT
 FROM change AS c
 JOIN ingest_file AS f ON f.file_id = c.file_id
 JOIN student_identity AS i ON i.student_durable_key = c.student_durable_key;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

@@ -34,6 +34,3 @@ SELECT
         / (CAST(s.students AS DOUBLE PRECISION) * CAST(s.flagged_of_all AS DOUBLE PRECISION))
     END AS times_the_rate_of_all -- real: flag_rate over flag_rate_of_all: 1 is as often as all, 2 is twice as often. [sensitive]
 FROM shown AS s;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

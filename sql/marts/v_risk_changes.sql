@@ -19,6 +19,3 @@ JOIN student_identity AS i ON i.student_durable_key = t.student_durable_key
 LEFT JOIN dim_dates AS d ON d.date_key = t.as_of_date_key
 LEFT JOIN ingest_file AS f ON f.file_id = t.file_id
 WHERE t.tier_before IS NOT NULL;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

@@ -62,6 +62,3 @@ SELECT
         ELSE m.raw_level
     END AS level -- integer: 0 to 3; 0 where it counts only beside another risk and there is none. [sensitive]
 FROM measured AS m;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

@@ -160,6 +160,3 @@ SELECT
     CAST(m.recent_parts AS BIGINT) AS recent_parts, -- integer: What was missed in the last school days, in parts of 2520 a day. [sensitive]
     CAST(m.recent_days AS BIGINT) AS recent_days -- integer: How many last school days these are.
 FROM measure AS m;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

@@ -40,6 +40,3 @@ JOIN student_identity AS i ON i.student_durable_key = n.student_durable_key
 LEFT JOIN dim_dates AS d ON d.date_key = n.as_of_date_key
 LEFT JOIN ingest_file AS f ON f.file_id = n.file_id
 WHERE n.risk_tier IS DISTINCT FROM b.risk_tier AND b.risk_tier IS NOT NULL;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

@@ -94,6 +94,3 @@ SELECT
     d.reason_text AS reason_text -- text: The reason, with places for numbers.
 FROM ladder AS l
 JOIN indicator AS d ON d.indicator = l.indicator;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

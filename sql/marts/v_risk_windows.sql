@@ -41,6 +41,3 @@ FROM (
         AND u.valid_from_key <= o.as_of_date_key AND u.valid_to_key > o.as_of_date_key
     GROUP BY o.as_of_date_key, o.as_of_date, o.day_number, o.month_key, o.school_year
 ) AS r;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

@@ -21,7 +21,7 @@ SELECT
     j.indicator AS indicator, -- text: The indicator (risk_indicators).
     j.label AS label, -- text: How people call it.
     j.domain AS domain, -- text: What it is about.
-    CASE j.level WHEN 3 THEN 'SEVERE' WHEN 2 THEN 'RISK' WHEN 1 THEN 'WATCH' WHEN 0 THEN 'OK' ELSE 'INSUFFICIENT_DATA' END AS flag, -- text: OK, WATCH, RISK, SEVERE or INSUFFICIENT_DATA. [sensitive]
+    {{ flag("j.level") }} AS flag, -- text: OK, WATCH, RISK, SEVERE or INSUFFICIENT_DATA. [sensitive]
     j.data_status AS data_status, -- text: OK, INSUFFICIENT_DATA (less than the least), NO_DATA, or NOT_NOW (its time is over).
     CASE WHEN j.data_points > 0 THEN CAST(j.numerator * j.scale AS DOUBLE PRECISION) / j.denominator END AS value, -- real: The value: percent 0-100, points, days or courses. [sensitive]
     CAST(j.cut_off_x100 AS DOUBLE PRECISION) / 100 AS cut_off, -- real: The limit of its flag; where there is none, the first limit.
@@ -53,6 +53,3 @@ SELECT
 FROM judged AS j
 CROSS JOIN dim_students AS s
 WHERE s.student_durable_key = j.student_durable_key AND s.is_current = 1;
-
--- name: row_count
-SELECT NULL AS not_worth_counting;

@@ -3,6 +3,8 @@
 -- Students with a refused row in the file are left out. Names: as in fact.sql.
 
 -- name: scope
+-- `is_loaded`: the rows of the file have left the staging table, because its withdrawals were held back and are now allowed.
+{% set rows, file = (table, "confirmed_file_id") if is_loaded else (staging, "file_id") %}
 CREATE TEMP TABLE scope AS
 SELECT
     f.file_id, f.feed, f.effective_date_key,
@@ -11,7 +13,7 @@ SELECT
     n.school_key
 FROM due
 JOIN ingest_file AS f ON f.file_id = due.file_id
-JOIN {{ staging }} AS s ON s.file_id = f.file_id
+JOIN {{ rows }} AS s ON s.{{ file }} = f.file_id
 JOIN (
     {{ schools }}
 ) AS n ON n.file_id = f.file_id
@@ -20,7 +22,11 @@ GROUP BY f.file_id, f.feed, f.effective_date_key, f.load_mode, n.school_key;
 
 -- name: schools
 -- The schools that a file speaks for: those it names, or all (-1).
-{% if names_school %}
+{% if is_loaded and has_school %}
+SELECT DISTINCT due.file_id, CASE WHEN MAX(r.school_key) OVER () > 0 THEN r.school_key ELSE -1 END AS school_key
+FROM due
+JOIN {{ table }} AS r ON r.confirmed_file_id = due.file_id
+{% elif names_school %}
 SELECT DISTINCT
     s.file_id,
     CASE
@@ -33,30 +39,6 @@ LEFT JOIN dim_schools AS h ON h.school_id = s.school_id
 {% else %}
 SELECT due.file_id, -1 AS school_key FROM due
 {% endif %}
-
--- name: scope_of_loaded
--- The same for a file whose rows have left the staging table: a withdrawal that was held back and is now allowed.
-CREATE TEMP TABLE scope AS
-SELECT
-    f.file_id, f.feed, f.effective_date_key,
-    CASE WHEN f.load_mode = 'snapshot' THEN 0 ELSE MIN(r.{{ day }}) END AS first_date_key,
-    CASE WHEN f.load_mode = 'snapshot' THEN 99991231 ELSE MAX(r.{{ day }}) END AS last_date_key,
-    n.school_key
-FROM due
-JOIN ingest_file AS f ON f.file_id = due.file_id
-JOIN {{ table }} AS r ON r.confirmed_file_id = f.file_id
-JOIN (
-    {% if has_school %}
-    SELECT DISTINCT
-        r.confirmed_file_id,
-        CASE WHEN MAX(r.school_key) OVER () > 0 THEN r.school_key ELSE -1 END AS school_key
-    FROM {{ table }} AS r
-    JOIN due ON due.file_id = r.confirmed_file_id
-    {% else %}
-    SELECT DISTINCT due.file_id AS confirmed_file_id, -1 AS school_key FROM due
-    {% endif %}
-) AS n ON n.confirmed_file_id = f.file_id
-GROUP BY f.file_id, f.feed, f.effective_date_key, f.load_mode, n.school_key;
 
 -- name: vanished
 CREATE TEMP TABLE vanished AS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from student360.cli.sql import ENGINES, NothingToShow, statements_of
+from student360.cli.sql import ENGINES, NothingToShow, computed_by, statements_of
 from student360.settings import load_settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.warehouse import Warehouse
@@ -49,8 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     move = commands.add_parser("move", help="copy a warehouse to STUDENT360_WAREHOUSE_URL and compare the copy")
     move.add_argument("source", metavar="FROM", help="sqlite:///<path> or postgresql://<user>@<host>/<database>")
     sql = commands.add_parser("sql", help="the statements that run for a table or view, with all names filled in")
-    sql.add_argument("name", metavar="NAME", help="a table or view, e.g. student_risk")
+    sql.add_argument("name", metavar="NAME", nargs="?", help="a table or view, e.g. student_risk; all by default")
     sql.add_argument("--engine", choices=ENGINES, help="the warehouse's by default; duckdb for what is large")
+    sql.add_argument("--to", type=Path, metavar="FOLDER", help="write NAME.sql files to a folder instead")
     docs = commands.add_parser("docs", help="write the data dictionary and the asset graph")
     docs.add_argument("folder", type=Path, help="the folder to write to")
     return parser
@@ -151,12 +152,18 @@ def _move(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _sql(chosen: argparse.Namespace, console: Console) -> int:
+    engine = chosen.engine or _warehouse().engine.name
     try:
-        text = statements_of(chosen.name, chosen.engine or _warehouse().engine.name)
+        texts = {name: statements_of(name, engine) for name in ([chosen.name] if chosen.name else computed_by(engine))}
     except NothingToShow as problem:
         console.print(f"[red]{problem}[/red]")
         return 1
-    print(text)
+    for name, text in texts.items():
+        if chosen.to:
+            chosen.to.mkdir(parents=True, exist_ok=True)
+            (chosen.to / f"{name}.sql").write_text(text, encoding="utf-8")
+        else:
+            print(text)
     return 0
 
 

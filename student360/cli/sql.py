@@ -19,9 +19,8 @@ NAMES: Mapping[str, Names] = {
 ENGINES = tuple(NAMES)
 # Known only while a run is under way: the days that a batch is about, the size of a part, and so on.
 AT_RUN_TIME = {
-    name: f":{name}"
-    for name in ("how_many", "month", "first_student", "last_student", "if_due", "day", "school_year", "staging")
-}
+    name: f":{name}" for name in ("how_many", "month", "first_student", "last_student", "if_due", "day", "school_year")
+} | {"staging": "stg_feed"}
 FACT_MERGE: Mapping[str, tuple[str, ...]] = {
     "merge/fact": ("files_ready_again", "waiting", "incoming", "upsert", "keep_waiting"),
     "merge/merged": ("count",),
@@ -61,6 +60,11 @@ def statements_of(name: str, engine: str) -> str:
         if statements:
             shown.append(f"-- {_file(script)}, {section}\n" + ";\n\n".join(statements) + ";\n")
     return "\n".join(shown)
+
+
+def computed_by(engine: str) -> list[str]:
+    """The names of the tables and views that `statements_of` knows statements of on an engine."""
+    return [name for name, table in scripts().items() if any(_sections(table, engine))]
 
 
 def _file(script: Script) -> str:

@@ -25,6 +25,7 @@ def fact_names(fact: Script) -> dict[str, Any]:
         "names_school": "school_key" in values and "school_id" in contract.value_columns,
         "resolve": Section(fact.sections["resolve"], {}),
         "in_words": Section(fact.sections["in_words"], {}),
+        "is_loaded": False,
         "staging": contract.staging_table,
         "feed": contract.feed,
     }

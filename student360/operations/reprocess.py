@@ -118,7 +118,7 @@ def _withdraw(tx: Transaction, script: Script, file_id: int) -> int:
     names = fact_names(script)
     snapshot = sql_file("merge", "snapshot")
     tx.create_temporary("due", pd.DataFrame({"file_id": [file_id]}))
-    tx.run(snapshot, "scope_of_loaded", names)
+    tx.run(snapshot, "scope", {**names, "is_loaded": True})
     return sweep(tx, snapshot, names)
 
 

@@ -127,9 +127,9 @@ class Script:
 
     @property
     def row_count_query(self) -> str:
-        """How many rows there are: a cheap query of its own where counting all of them would cost too much."""
-        cheap = self.statements("row_count")
-        return cheap[0] if cheap else f"SELECT COUNT(*) FROM {self.name}"
+        """The section `row_count`, a cheap query. Without one the rows of a table are counted, those of a view not."""
+        counted = "SELECT NULL AS row_count" if self.is_view else f"SELECT COUNT(*) FROM {self.name}"
+        return next(iter(self.statements("row_count")), counted)
 
     @cached_property
     def columns(self) -> tuple[ColumnDoc, ...]:

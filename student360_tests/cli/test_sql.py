@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from student360.cli.sample import District, write_district
-from student360.cli.sql import ENGINES, NothingToShow, statements_of
+from student360.cli.sql import ENGINES, computed_by, statements_of
 from student360.loading import bulk_attendance, bulk_risk
 from student360.settings import load_settings
 from student360.warehouse.scripts import scripts
@@ -89,15 +89,9 @@ def test_what_duckdb_computes_of_much_is_printed_too(
 
 
 def test_each_table_and_view_has_its_statements_on_the_engines_that_compute_it() -> None:
-    computed: dict[str, set[str]] = {engine: set() for engine in ENGINES}
+    computed = {engine: set(computed_by(engine)) for engine in ENGINES}
     for engine, names in computed.items():
-        for name in scripts():
-            try:
-                text = statements_of(name, engine)
-            except NothingToShow:
-                continue
-            assert "{{" not in text
-            names.add(name)
+        assert not any("{{" in statements_of(name, engine) for name in names)
     assert computed["sqlite"] == computed["postgres"] == set(scripts())
     assert computed["spark"] == {name for name, script in scripts().items() if script.layer == "spark"}
     assert {"student_risk", "student_attendance_month", "fact_attendance"} <= computed["duckdb"] < set(scripts())
@@ -107,5 +101,8 @@ def test_the_command_prints_a_table_and_names_what_there_is_not(installation: In
     shown = run(installation, "student360", "sql", "student_risk")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.strip() == statements_of("student_risk", installation.engine).strip()
+    everything = run(installation, "student360", "sql", "--engine", "spark", "--to", str(installation.root / "sql"))
+    assert everything.returncode == 0, everything.stderr
+    assert {path.stem for path in (installation.root / "sql").iterdir()} == set(computed_by("spark"))
     missing = run(installation, "python", "-m", "student360", "sql", "student_risks")
     assert (missing.returncode, missing.stdout) == (1, "There is no table or view 'student_risks'.\n")
