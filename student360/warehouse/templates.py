@@ -18,10 +18,13 @@ Names = Mapping[str, Any]
 
 
 class _NameItself(ChainableUndefined):
-    """A name that is rendered as itself."""
+    """A name that is rendered as itself, also where it is called."""
 
     def __str__(self) -> str:
         return self._undefined_name or ""
+
+    def __call__(self, *arguments: Any, **names: Any) -> str:  # type: ignore[override]
+        return str(self)
 
 
 _STRICT = Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
