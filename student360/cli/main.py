@@ -5,7 +5,6 @@ Belongs here: parsing arguments. Does not belong here: what the commands do.
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -50,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     withdraw.add_argument("file", metavar="FILE", help="name or start of the hash")
     move = commands.add_parser("move", help="copy a warehouse into the one of STUDENT360_WAREHOUSE_URL, and compare")
     move.add_argument("source", metavar="FROM", help="sqlite:///<path> or postgresql://<user>@<host>/<database>")
-    docs = commands.add_parser("docs", help="write the data dictionary and the asset graph")
+    docs = commands.add_parser("docs", help="write the generated pages and pictures of the documentation")
     docs.add_argument("folder", type=Path)
     return parser
 
@@ -71,8 +70,9 @@ def _status(chosen: argparse.Namespace, console: Console) -> int:
 
     print_report(_warehouse(), load_settings(), console)
     if chosen.svg:
-        drawn = console.export_svg(title="Student 360")
-        chosen.svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
+        from student360.cli.picture import console_svg
+
+        chosen.svg.write_text(console_svg(console, "The status of Student 360"), encoding="utf-8")
     return 0
 
 
@@ -150,13 +150,9 @@ def _move(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _docs(chosen: argparse.Namespace, console: Console) -> int:
-    from student360.cli.asset_graph import asset_graph_svg
-    from student360.cli.data_dictionary import data_dictionary
-    from student360.definitions import defs
+    from student360.cli.site import write_generated_files
 
-    (chosen.folder / "images").mkdir(parents=True, exist_ok=True)
-    (chosen.folder / "data-dictionary.md").write_text(data_dictionary(), encoding="utf-8")
-    (chosen.folder / "images" / "asset-graph.svg").write_text(asset_graph_svg(defs), encoding="utf-8")
+    write_generated_files(chosen.folder)
     return 0
 
 
