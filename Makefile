@@ -12,7 +12,7 @@ ON := $(if $(filter postgres,$(WAREHOUSE)),$(BIN)/python -m student360.warehouse
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: setup demo dev test status lint format docs latency bench lock clean java trust faults bad-inputs kills mutants soak
+.PHONY: setup demo dev test status lint format docs screenshots latency bench lock clean java trust faults bad-inputs kills mutants soak
 
 setup: $(READY)
 
@@ -38,12 +38,20 @@ format: $(READY)
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# Generated pages and pictures, then the site in build/site; a broken link or anchor is an error.
 docs: $(READY)
-	@$(BIN)/python -m student360 docs docs
+	@$(BIN)/student360 docs docs
 	@$(BIN)/python -m student360_tests.trust page
 	@$(BIN)/python -m student360_tests.rules.page
+	@$(BIN)/python -m student360_tests.bench --page
+	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in build/site/index.html"
 
-# What a district may rely on, tried at full size and printed as tables (docs/trust.md). `soak` is for the night.
+# The pictures of the UI in docs/images/screenshots: a demo district on a temporary instance. Needs Chromium and Node.js.
+screenshots: $(READY)
+	@umask 077 && $(BIN)/python docs/images/screenshots/take.py
+
+# What a district may rely on, tried at full size and printed as tables (docs/explanation/reliability.md). `soak` is for the night.
 trust: faults bad-inputs kills mutants soak
 
 faults: $(READY) java
@@ -64,7 +72,7 @@ soak: $(READY)
 latency: $(READY)
 	@$(BIN)/python -m student360_tests.bench.latency
 
-# All comparisons, docs/benchmarks.md and its chart: some two hours, 20 GB. BENCH="--students 5000 --history-days 200".
+# All comparisons, docs/reference/benchmarks.md and its chart: some two hours, 20 GB. BENCH="--students 5000 --history-days 200".
 bench: $(READY) java $(RIVALS)/.ready
 	@umask 077 && $(BIN)/python -m student360_tests.bench --dlt $(RIVALS)/bin/python $(BENCH)
 
