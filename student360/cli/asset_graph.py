@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from dagster import AssetKey, Definitions
 
@@ -62,7 +63,7 @@ def asset_graph_svg(defs: Definitions) -> str:
                 if name:
                     x = MARGIN + LABEL_WIDTH + column * (width + GAP)
                     places[name] = (x, top, width)
-                    drawn.append(_box(name, band.group, parents[name], x, top, width))
+                    drawn.append(_box(name, groups[name], parents[name], x, top, width))
         y += band.height + BAND_GAP
     height = y - BAND_GAP + MARGIN
     arrows = [*_feed_arrows(places, parents), *_band_arrows(bands, parents)]
@@ -91,10 +92,12 @@ def _bands(groups: Mapping[str, str]) -> Iterator[Band]:
     yield Band(("raw",), "raw", [[contract.raw_asset for contract in feeds]])
     yield Band(("staging",), "staging", [[contract.staging_table for contract in feeds]])
     yield Band(("core:", "from feeds"), "core", [loaded])
-    yield Band(("core:", "codes,", "rules,", "calendar"), "core", _rows([n for n in of_group["core"] if n not in loaded]))
+    yield Band(
+        ("core:", "codes,", "rules,", "calendar"), "core", _rows([n for n in of_group["core"] if n not in loaded])
+    )
     yield Band(("marts:", "tables"), "marts", _rows([name for name in of_group["marts"] if name not in views]))
     yield Band(("marts:", "views"), "marts", _rows(views))
-    yield Band(("Spark,", "analysis"), "spark", _rows([*of_group["spark"], *of_group["analysis"]]))
+    yield Band(("Spark,", "analysis"), "spark", _rows(of_group["spark"] + of_group["analysis"]))
 
 
 def _rows(names: Sequence[str]) -> list[list[str]]:
@@ -122,8 +125,9 @@ def _box(name: str, group: str, reads: Sequence[str], x: float, y: float, width:
     title = f"{name} reads {', '.join(reads)}" if reads else name
     return (
         f'<g><title>{escape(title)}</title><rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BOX_HEIGHT}" rx="4" '
-        f'fill="{COLORS["analysis" if name.startswith("risk_backtest") else group]}" stroke="#8b96a3" '
-        f'stroke-width=".6"/><text x="{x + width / 2:.1f}" y="{y + 16}" text-anchor="middle" font-size="{size:.1f}" fill="#1f2730">'
+        f'fill="{COLORS[group]}" stroke="#8b96a3" '
+        f'stroke-width=".6"/><text x="{x + width / 2:.1f}" y="{y + 16}" text-anchor="middle" '
+        f'font-size="{size:.1f}" fill="#1f2730">'
         f"{escape(name)}</text></g>"
     )
 
@@ -134,7 +138,7 @@ def _feed_arrows(
     """Yield the arrows of each feed, straight down."""
     for contract in contracts().values():
         way = ("landing_files", contract.raw_asset, contract.staging_table, contract.loads)
-        for parent, child in zip(way, way[1:], strict=False):
+        for parent, child in pairwise(way):
             if parent in parents[child]:
                 x, top, width = places[child]
                 yield _arrow(x + width / 2, places[parent][1] + BOX_HEIGHT, top)
@@ -143,7 +147,7 @@ def _feed_arrows(
 def _band_arrows(bands: Sequence[Band], parents: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield one arrow between two bands in a row if an asset of one reads an asset of the other, core and below."""
     y = MARGIN
-    for upper, lower in zip(bands, bands[1:], strict=False):
+    for upper, lower in pairwise(bands):
         bottom = y + upper.height
         y = bottom + BAND_GAP
         above = {name for row in upper.rows for name in row}

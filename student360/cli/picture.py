@@ -20,7 +20,16 @@ REPORT_TITLE = "What make demo prints: files with their counts, students per ris
 ON_WHITE = TerminalTheme(
     (255, 255, 255),
     (31, 39, 48),
-    [(31, 39, 48), (176, 0, 32), (26, 107, 45), (138, 90, 0), (20, 80, 160), (120, 40, 120), (0, 102, 120), (90, 90, 90)],
+    [
+        (31, 39, 48),
+        (176, 0, 32),
+        (26, 107, 45),
+        (138, 90, 0),
+        (20, 80, 160),
+        (120, 40, 120),
+        (0, 102, 120),
+        (90, 90, 90),
+    ],
 )
 
 
@@ -29,11 +38,8 @@ def console_svg(console: Console, title: str) -> str:
     drawn = console.export_svg(title="Student 360", theme=ON_WHITE)
     drawn = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL)
     drawn = "\n".join(line.rstrip() for line in drawn.splitlines() if line.strip())
-    return drawn.replace(
-        'xmlns="http://www.w3.org/2000/svg">',
-        f'role="img" aria-labelledby="title" xmlns="http://www.w3.org/2000/svg">\n<title id="title">{escape(title)}</title>',
-        1,
-    )
+    head, _, body = drawn.partition(">")
+    return f'{head} role="img" aria-labelledby="title">\n<title id="title">{escape(title)}</title>{body}\n'
 
 
 def demo_report_svg() -> str:

@@ -2,8 +2,9 @@
 
 make bench          (or: python -m student360_tests.bench --students 50000 --days 100 --engines sqlite postgres)
 
-The seconds of every run are kept in docs/reference/benchmarks.json as soon as a comparison is complete, and the page is
-written from that file. A part can therefore be measured again by itself (--parts), and an interrupted run loses nothing.
+The seconds of every run are kept in docs/reference/benchmarks.json as soon as a comparison is complete, and the page
+is written from that file. A part can therefore be measured again by itself (--parts), and an interrupted run loses
+nothing.
 `python -m student360_tests.bench --page` writes page and chart from the file without measuring.
 """
 
@@ -122,9 +123,10 @@ def page(machine: str, parts: list[Part]) -> str:
         "",
         "# Benchmarks",
         "",
-        "`make bench` runs all sides of a comparison alternately and writes this page. Each load is a separate process, so",
-        "that its memory can be measured. The ratios are the result; seconds apply to this machine only. The seconds of",
-        f"every run are in [{RESULTS.name}]({RESULTS.name}). [Performance](../explanation/performance.md) explains them.",
+        "`make bench` runs all sides of a comparison alternately and writes this page. Each load is a separate process,",
+        "so that its memory can be measured. The ratios are the result; seconds apply to this machine only. The seconds",
+        f"of every run are in [{RESULTS.name}]({RESULTS.name}).",
+        "[Performance](../explanation/performance.md) explains them.",
         "",
         f"{machine} 10 % of the rows are messy.",
         "",
@@ -154,9 +156,7 @@ def chart(parts: list[Part]) -> str:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "student360"}):
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     text = drawn.getvalue()
-    text = text[text.index("<svg") :].replace(
-        "<svg ", '<svg role="img" aria-labelledby="chart-title" ', 1
-    )
+    text = text[text.index("<svg") :].replace("<svg ", '<svg role="img" aria-labelledby="chart-title" ', 1)
     return text.replace(">", f'>\n <title id="chart-title">{CHART_TITLE}</title>', 1)
 
 

@@ -42,7 +42,7 @@ def main() -> int:
     soaked = commands.add_parser("soak", help="the real daemon under all that can happen, on both engines")
     soaked.add_argument("--minutes", type=float, default=30, help="on both engines together")
     soaked.add_argument("--seed", type=int, default=1)
-    commands.add_parser("page", help="write docs/reference/bad-inputs.md and docs/reference/faults.md")
+    commands.add_parser("page", help="write docs/reference/bad-inputs.md and faults.md")
     chosen = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140)
     match chosen.command:
