@@ -47,9 +47,9 @@ docs: $(READY)
 	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in build/site/index.html"
 
-# The pictures of the UI in docs/images/screenshots: a demo district on a temporary instance. Needs Chromium and Node.js.
+# The pictures of the UI in docs/images/screenshots: a demo district on a temporary instance. Needs Chromium.
 screenshots: $(READY)
-	@umask 077 && $(BIN)/python docs/images/screenshots/take.py
+	@umask 077 && $(BIN)/python -m student360_tests.support.screenshots docs/images/screenshots
 
 # What a district may rely on, tried at full size and printed as tables (docs/explanation/reliability.md). `soak` is for the night.
 trust: faults bad-inputs kills mutants soak
