@@ -14,7 +14,7 @@ from student360.loading.pipeline import load_all
 from student360.settings import load_settings
 from student360.warehouse.warehouse import Warehouse
 
-REPORT_WIDTH = 100
+REPORT_WIDTH = 105
 REPORT_TITLE = "What make demo prints: files with their counts, students per risk tier, the highest-risk students"
 # Dark enough on white to be read as text (WCAG AA).
 ON_WHITE = TerminalTheme(
@@ -50,5 +50,5 @@ def demo_report_svg() -> str:
         write_district(settings.landing, District())
         warehouse = Warehouse(url=settings.warehouse_url)
         load_all(warehouse, settings, "picture")
-        console.print(files_report(warehouse), tiers_report(warehouse), reasons_report(warehouse, limit=5))
+        console.print(files_report(warehouse), tiers_report(warehouse), reasons_report(warehouse, limit=3))
     return console_svg(console, REPORT_TITLE)
