@@ -1,1 +1,1 @@
-"""Tests of `student360.cli` and of the documentation."""
+"""Tests of `student360.cli`."""
