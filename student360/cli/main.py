@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     withdraw.add_argument("file", metavar="FILE", help="name or start of the hash")
     move = commands.add_parser("move", help="copy a warehouse into the one of STUDENT360_WAREHOUSE_URL, and compare")
     move.add_argument("source", metavar="FROM", help="sqlite:///<path> or postgresql://<user>@<host>/<database>")
-    docs = commands.add_parser("docs", help="write the generated pages and pictures of the documentation")
+    docs = commands.add_parser("docs", help="write the data dictionary and the asset graph")
     docs.add_argument("folder", type=Path)
     return parser
 
