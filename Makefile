@@ -40,7 +40,8 @@ format: $(READY)
 
 # Generated pages and pictures, then the site in build/site; a broken link or anchor is an error.
 docs: $(READY)
-	@$(BIN)/student360 docs docs
+	@$(BIN)/python -m student360.warehouse.sql_lineage
+	@$(BIN)/python -m student360 docs docs
 	@$(BIN)/python -m student360_tests.trust page
 	@$(BIN)/python -m student360_tests.rules.page
 	@$(BIN)/python -m student360_tests.bench --page
