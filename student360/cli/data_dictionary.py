@@ -5,6 +5,7 @@ sources of each column from `student360/warehouse/lineage.py`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from student360.contracts import Contract, Privacy, contracts
 from student360.warehouse.lineage import Source, column_lineage
@@ -108,8 +109,8 @@ def _index_page() -> str:
 
 
 def _table_page(script: Script) -> str:
-    reads = sorted(script.mentions(frozenset(scripts())))
-    readers = sorted(other.name for other in scripts().values() if other.mentions(frozenset({script.name})))
+    reads = sorted(_reads()[script.name])
+    readers = sorted(name for name, tables in _reads().items() if script.name in tables)
     lineage = column_lineage(script.name)
     columns = [
         (
@@ -140,6 +141,13 @@ def _table_page(script: Script) -> str:
         *_markdown_table(("column", "type", "privacy", "description", "comes from"), columns),
     ]
     return "\n".join(lines) + "\n"
+
+
+@cache
+def _reads() -> Mapping[str, frozenset[str]]:
+    """Return the tables and views that the SQL of each table or view names."""
+    names = frozenset(scripts())
+    return {name: script.mentions(names) for name, script in scripts().items()}
 
 
 def _sources(sources: Iterable[Source]) -> str:
