@@ -92,8 +92,9 @@ def _index_page() -> str:
         GENERATED,
         "# Data dictionary",
         "Every table and view of the warehouse, with columns, types, privacy, the columns that each column comes from "
-        f"directly, and the columns of the feeds behind them. {PRIVACY} Units: rates are percent 0-100, columns that end in `_bp` are basis points (10000 = 100 %), "
-        "in `_parts` parts of a day (2520 = one day), in `_date_key` yyyymmdd.",
+        f"directly, and the columns of the feeds behind them. {PRIVACY}",
+        "Units: rates are percent 0-100, columns that end in `_bp` are basis points (10000 = 100 %), in `_parts` parts "
+        "of a day (2520 = one day), in `_date_key` yyyymmdd.",
         "The columns that schools send are in the [feeds reference](../feeds.md). To print the statements that fill a "
         "table or define a view, run `student360 sql NAME`.",
     ]

@@ -31,6 +31,7 @@ REPOSITORY_PATH = re.compile(
 OF_THE_EXAMPLE = {"student360/contracts/clubs.py", "sql/core/fact_clubs.sql"}
 PICTURES = sorted((DOCS / "images").glob("*.svg"))
 RESOURCES = {"src", "srcset", "poster", "data", "xlink:href"}
+TEXTS = {".py", ".sql", ".csv"}
 NOT_LOADED = {"canonical", "next", "prev", "license", "author"}
 
 
@@ -161,6 +162,19 @@ def test_every_student360_command_exists_and_is_listed() -> None:
 def test_every_path_that_is_quoted_exists(path: Path) -> None:
     quoted = {code for code in code_of(path) if REPOSITORY_PATH.fullmatch(code)}
     assert [name for name in sorted(quoted - OF_THE_EXAMPLE) if not (PROJECT / name).exists()] == []
+
+
+def test_pages_that_messages_and_comments_quote_exist() -> None:
+    folders = ("student360", "student360_tests", "sql", "data/reference")
+    files = [path for folder in folders for path in (PROJECT / folder).rglob("*") if path.suffix in TEXTS]
+    files += [PROJECT / name for name in ("Makefile", "dagster.yaml", "dagster.postgres.yaml", "mkdocs.yml")]
+    quoted = {
+        (name, path.name)
+        for path in files
+        for name in re.findall(r"\bdocs/[\w./-]+\.(?:md|json|svg|env|service)\b", path.read_text(encoding="utf-8"))
+    }
+    assert len(quoted) > 5
+    assert [where for where in sorted(quoted) if not (PROJECT / where[0]).exists()] == []
 
 
 @pytest.mark.parametrize("name", ["README.md", "SECURITY.md"])
