@@ -194,7 +194,7 @@ def is_listening(port: int) -> bool:
 def main(folder: Path) -> None:
     """Take all screenshots into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         installation = create_installation("sqlite", Path(temporary))
         with (installation.dagster_home / "dagster.yaml").open("a") as settings:
             settings.write("nux:\n  enabled: false\n")
