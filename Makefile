@@ -12,7 +12,7 @@ ON := $(if $(filter postgres,$(WAREHOUSE)),$(BIN)/python -m student360.warehouse
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: setup demo dev test status lint format docs screenshots latency bench lock clean java trust faults bad-inputs kills mutants soak
+.PHONY: setup demo dev test status lint format docs latency bench lock clean java trust faults bad-inputs kills mutants soak
 
 setup: $(READY)
 
@@ -40,7 +40,7 @@ format: $(READY)
 
 # Generated pages and pictures, then the site in build/site; a broken link or anchor is an error.
 docs: $(READY)
-	@$(BIN)/python -m student360.warehouse.sql_lineage
+	@$(BIN)/python -m student360.cli.column_lineage
 	@$(BIN)/python -m student360 docs docs
 	@$(BIN)/python -m student360_tests.trust page
 	@$(BIN)/python -m student360_tests.rules.page
@@ -49,6 +49,7 @@ docs: $(READY)
 	@echo "The documentation is in build/site/index.html"
 
 # The pictures of the UI in docs/images/screenshots: a demo district on a temporary instance. Needs Chromium.
+.PHONY: screenshots
 screenshots: $(READY)
 	@umask 077 && $(BIN)/python -m student360_tests.support.screenshots docs/images/screenshots
 

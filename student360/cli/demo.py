@@ -137,6 +137,6 @@ def _print_next(console: Console, landing: Path) -> None:
         (f"make dev{on}", "the Dagster UI on http://127.0.0.1:3000, sensor on"),
         (f"cp your.csv {landing}/", "... and watch it go through"),
         (f"make status{on}", "files, tiers and reasons again"),
-        ("docs/explanation/how-it-works.md", "the whole house on one page"),
+        ("docs/how-it-works.md", "the whole house on one page"),
     ):
         console.print(f"  {command:<28} {what}")

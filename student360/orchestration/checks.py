@@ -47,7 +47,7 @@ FIXES = {
     "files_accepted": "Open the file in data/quarantine, correct what the reason says, and drop it again.",
     "nothing_odd": "The rows are loaded. Ask whoever makes the export about what the warning says.",
     "withdrawals_allowed": "Look into the file; if it is right, run `python -m student360 withdraw FILE`.",
-    "identities_clear": "Ask the school who the student is; see 'Identity' in docs/how-to/send-files.md.",
+    "identities_clear": "Ask the school who the student is; see 'Identity' in docs/operating.md.",
     "presence_sent": "The newest file has absences alone. If all do, set STUDENT360_ATTENDANCE_SENT=absences_only.",
     "rules_valid": "Correct the lines in data/reference/{file}; until then the rules accepted before are in force.",
     "unmapped_codes": "Add the codes to data/reference/{table}.csv and run the ingest job: history is healed.",
