@@ -66,10 +66,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+ONE_BUILD = pytest.mark.xdist_group("site")
+
+
 def is_remote(address: str) -> bool:
     return address.strip("\"' ").startswith(("http:", "https:", "//"))
 
 
+@ONE_BUILD
 def test_the_site_builds_strictly_and_loads_nothing_from_the_network(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 90
@@ -84,11 +88,13 @@ def test_the_site_builds_strictly_and_loads_nothing_from_the_network(site: Path)
         assert [address for address in addresses if is_remote(address)] == [], sheet.name
 
 
+@ONE_BUILD
 def test_the_search_index_is_part_of_the_site(site: Path) -> None:
     index = (site / "search" / "search_index.js").read_text(encoding="utf-8")
     assert "v_student_risk_monitor" in index
 
 
+@ONE_BUILD
 def test_every_page_is_in_the_navigation(site: Path) -> None:
     """MkDocs warns of pages that are not, and the strict build fails on warnings; the tables are added by a hook."""
     for path in DOCS.rglob("*.md"):
