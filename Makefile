@@ -41,13 +41,22 @@ format: $(READY)
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# Generated pages and pictures, then the site in build/site; a broken link or anchor is an error.
 docs: $(READY)
 	@$(BIN)/python -m student360.cli.column_lineage
 	@$(BIN)/python -m student360 docs docs
 	@$(BIN)/python -m student360_tests.trust page
 	@$(BIN)/python -m student360_tests.rules.page
+	@$(BIN)/python -m student360_tests.bench --page
+	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in build/site/index.html"
 
-# What a district may rely on, tried at full size and printed as tables (docs/trust.md). `soak` is for the night.
+# The pictures of the UI in docs/images/screenshots: a demo district on a temporary instance. Needs Chromium.
+.PHONY: screenshots
+screenshots: $(READY)
+	@umask 077 && $(BIN)/python -m student360_tests.support.screenshots docs/images/screenshots
+
+# What a district may rely on, tried at full size and printed as tables (docs/explanation/reliability.md). `soak` is for the night.
 trust: faults bad-inputs kills mutants soak
 
 faults: $(READY) java
@@ -68,7 +77,7 @@ soak: $(READY)
 latency: $(READY)
 	@$(BIN)/python -m student360_tests.bench.latency
 
-# All comparisons, docs/benchmarks.md and its chart: some two hours, 20 GB. BENCH="--students 5000 --history-days 200".
+# All comparisons, docs/reference/benchmarks.md and its chart: some two hours, 20 GB. BENCH="--students 5000 --history-days 200".
 bench: $(READY) java $(RIVALS)/.ready
 	@umask 077 && $(BIN)/python -m student360_tests.bench --dlt $(RIVALS)/bin/python $(BENCH)
 

@@ -1,5 +1,5 @@
 -- An id that came back with another name and another date of birth: perhaps another person. Both versions are kept, and
--- nothing is decided: see 'Identity' in docs/operating.md.
+-- nothing is decided: see 'Identity' in docs/how-to/send-files.md.
 
 -- name: schema
 CREATE TABLE identity_warning (

@@ -1,14 +1,15 @@
-"""The picture of the asset graph for the README: layers from left to right, drawn from the definitions themselves.
+"""Draw the asset graph for the documentation: one band per layer, one column per feed, from the Dagster definitions."""
 
-Belongs here: placing and drawing. Does not belong here: which assets there are.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
-from dagster import Definitions
+from dagster import AssetKey, Definitions
 
-COLOURS = {
+from student360.contracts import contracts
+
+COLORS = {
     "raw": "#f4d6c6",
     "staging": "#f6e7b4",
     "core": "#cfe3f6",
@@ -16,90 +17,152 @@ COLOURS = {
     "spark": "#e2d7f3",
     "analysis": "#f3d7e2",
 }
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 176, 26, 64, 12, 24
-Parents = Mapping[str, frozenset[str]]
+WIDTH, LABEL_WIDTH, MARGIN = 830, 78, 8
+BOX_HEIGHT, GAP, BAND_GAP, PADDING = 24, 6, 22, 8
+COLUMNS = 5
+FONT_SIZE, LETTER_WIDTH = 11.0, 5.6
+FONT = "Helvetica, Arial, sans-serif"
+TITLE = "Assets by layer: landing files, raw, staging, core, marts, Spark and analysis"
+
+
+@dataclass(frozen=True)
+class Band:
+    """Assets drawn in one band: label lines, group (its color), rows of asset names ("" for an empty place)."""
+
+    label: tuple[str, ...]
+    group: str
+    rows: Sequence[Sequence[str]]
+
+    @property
+    def height(self) -> int:
+        return len(self.rows) * (BOX_HEIGHT + GAP) - GAP + 2 * PADDING
 
 
 def asset_graph_svg(defs: Definitions) -> str:
-    """All assets as an SVG picture; an arrow that follows from others is left out."""
+    """Return the picture as SVG text, 830 px wide.
+
+    Arrows connect landing_files, raw, staging and core per feed, and bands below; the title of each box lists what the
+    asset reads.
+    """
     graph = defs.resolve_asset_graph()
-    groups = {key.to_user_string(): graph.get(key).group_name for key in graph.get_all_asset_keys()}
-    parents: dict[str, frozenset[str]] = {
-        key.to_user_string(): frozenset(parent.to_user_string() for parent in graph.get(key).parent_keys)
+    parents = {
+        key.to_user_string(): sorted(parent.to_user_string() for parent in graph.get(key).parent_keys)
         for key in graph.toposorted_asset_keys
     }
-    direct = _without_shortcuts(parents)
-    places = _places(direct)
-    right = max(x for x, _ in places.values()) + WIDTH + MARGIN
-    bottom = max(y for _, y in places.values()) + HEIGHT + MARGIN
-    arrows = [_arrow(places[parent], places[name]) for name in direct for parent in sorted(direct[name])]
-    boxes = [_box(name, groups[name], *places[name]) for name in direct]
-    legend = [
-        f'<text x="{MARGIN + 92 * n}" y="20" fill="#444"><tspan fill="{colour}" stroke="#888" stroke-width=".4">■'
-        f"</tspan> {group}</text>"
-        for n, (group, colour) in enumerate(COLOURS.items())
-    ]
+    groups = {name: str(graph.get(AssetKey(name)).group_name) for name in parents}
+    bands = list(_bands(groups))
+    drawn: list[str] = []
+    y = MARGIN
+    places: dict[str, tuple[float, float, float]] = {}
+    for band in bands:
+        drawn.append(_background(band, y))
+        for number, row in enumerate(band.rows):
+            top = y + PADDING + number * (BOX_HEIGHT + GAP)
+            width = (WIDTH - LABEL_WIDTH - 2 * MARGIN - (len(row) - 1) * GAP - PADDING) / len(row)
+            for column, name in enumerate(row):
+                if name:
+                    x = MARGIN + LABEL_WIDTH + column * (width + GAP)
+                    places[name] = (x, top, width)
+                    drawn.append(_box(name, groups[name], parents[name], x, top, width))
+        y += band.height + BAND_GAP
+    height = y - BAND_GAP + MARGIN
+    arrows = [*_feed_arrows(places, parents), *_band_arrows(bands, parents)]
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right} {bottom}" width="{right}" height="{bottom}" '
-            'font-family="Helvetica, Arial, sans-serif" font-size="12">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+            f'role="img" aria-labelledby="title" font-family="{FONT}">',
+            f'<title id="title">{TITLE}</title>',
+            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+            'orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#5b6673"/></marker></defs>',
             '<rect width="100%" height="100%" fill="white"/>',
-            *legend,
+            *drawn,
             *arrows,
-            *boxes,
             "</svg>\n",
         ]
     )
 
 
-def _without_shortcuts(parents: Parents) -> dict[str, frozenset[str]]:
-    """The parents of each asset that are not also parents of its other parents, however far."""
-    above: dict[str, frozenset[str]] = {}
-    for name, direct in parents.items():
-        above[name] = direct.union(*(above[parent] for parent in direct))
-    return {
-        name: frozenset(p for p in direct if not any(p in above[other] for other in direct))
-        for name, direct in parents.items()
-    }
+def _bands(groups: Mapping[str, str]) -> Iterator[Band]:
+    """Yield the bands from top to bottom, with every asset in one of them."""
+    feeds = sorted(contracts().values(), key=lambda contract: (not contract.loads.startswith("dim_"), contract.feed))
+    loaded = [contract.loads for contract in feeds]
+    of_group = {group: [name for name in groups if groups[name] == group] for group in COLORS}
+    views = [name for name in of_group["marts"] if name.startswith("v_")]
+    yield Band(("landing",), "raw", [["landing_files"]])
+    yield Band(("raw",), "raw", [[contract.raw_asset for contract in feeds]])
+    yield Band(("staging",), "staging", [[contract.staging_table for contract in feeds]])
+    yield Band(("core:", "from feeds"), "core", [loaded])
+    yield Band(
+        ("core:", "codes,", "rules,", "calendar"), "core", _rows([n for n in of_group["core"] if n not in loaded])
+    )
+    yield Band(("marts:", "tables"), "marts", _rows([name for name in of_group["marts"] if name not in views]))
+    yield Band(("marts:", "views"), "marts", _rows(views))
+    yield Band(("Spark,", "analysis"), "spark", _rows(of_group["spark"] + of_group["analysis"]))
 
 
-def _places(parents: Parents) -> dict[str, tuple[int, int]]:
-    """A column per depth; within a column by the middle of the parents, to keep arrows short."""
-    depth: dict[str, int] = {}
-    for name, direct in parents.items():
-        depth[name] = 1 + max((depth[parent] for parent in direct), default=-1)
-    children = {name: [child for child in parents if name in parents[child]] for name in parents}
-    for name in reversed(list(parents)):
-        if not parents[name] and children[name]:
-            depth[name] = min(depth[child] for child in children[name]) - 1
-    columns: dict[int, list[str]] = {}
-    for name in parents:
-        columns.setdefault(depth[name], []).append(name)
-    tallest = max(map(len, columns.values()))
-    places: dict[str, tuple[int, int]] = {}
-    for column in sorted(columns):
-        middles = {
-            name: sum(places[parent][1] for parent in parents[name]) / len(parents[name]) if parents[name] else 0.0
-            for name in columns[column]
-        }
-        names = sorted(columns[column], key=lambda name: (middles[name], name))
-        top = MARGIN + 20 + (tallest - len(names)) * (HEIGHT + GAP_Y) // 2
-        for row, name in enumerate(names):
-            places[name] = (MARGIN + column * (WIDTH + GAP_X), top + row * (HEIGHT + GAP_Y))
-    return places
+def _rows(names: Sequence[str]) -> list[list[str]]:
+    ordered = sorted(names)
+    rows = [ordered[start : start + COLUMNS] for start in range(0, len(ordered), COLUMNS)]
+    rows[-1] += [""] * (COLUMNS - len(rows[-1]))
+    return rows
 
 
-def _box(name: str, group: str, x: int, y: int) -> str:
+def _background(band: Band, y: int) -> str:
+    middle = y + band.height / 2 - 7 * (len(band.label) - 1) + 4
+    lines = "".join(
+        f'<tspan x="{MARGIN + PADDING}" y="{middle + 14 * number:g}">{escape(line)}</tspan>'
+        for number, line in enumerate(band.label)
+    )
     return (
-        f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="5" fill="{COLOURS[group]}" stroke="#888" '
-        f'stroke-width=".6"/><text x="{x + 9}" y="{y + 17}">{escape(name)}</text>'
+        f'<rect x="{MARGIN}" y="{y}" width="{WIDTH - 2 * MARGIN}" height="{band.height}" rx="6" fill="#f6f7f9" '
+        f'stroke="#d5dae1"/><text font-size="11.5" font-weight="bold" fill="#3c4652">{lines}</text>'
     )
 
 
-def _arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
-    x1, y1, x2, y2 = start[0] + WIDTH, start[1] + HEIGHT // 2, end[0], end[1] + HEIGHT // 2
-    bend = (x2 - x1) // 2
+def _box(name: str, group: str, reads: Sequence[str], x: float, y: float, width: float) -> str:
+    """Draw an asset; the font of a long name is made smaller so that it fits into the box."""
+    size = min(FONT_SIZE, FONT_SIZE * (width - 6) / (len(name) * LETTER_WIDTH))
+    title = f"{name} reads {', '.join(reads)}" if reads else name
     return (
-        f'<path d="M{x1},{y1} C{x1 + bend},{y1} {x2 - bend},{y2} {x2},{y2}" fill="none" stroke="#9aa5b1" '
-        'stroke-width="1"/>'
+        f'<g><title>{escape(title)}</title><rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BOX_HEIGHT}" rx="4" '
+        f'fill="{COLORS[group]}" stroke="#8b96a3" '
+        f'stroke-width=".6"/><text x="{x + width / 2:.1f}" y="{y + 16}" text-anchor="middle" '
+        f'font-size="{size:.1f}" fill="#1f2730">'
+        f"{escape(name)}</text></g>"
+    )
+
+
+def _feed_arrows(
+    places: Mapping[str, tuple[float, float, float]], parents: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """Yield the arrows of each feed, straight down."""
+    for contract in contracts().values():
+        way = ("landing_files", contract.raw_asset, contract.staging_table, contract.loads)
+        for parent, child in pairwise(way):
+            if parent in parents[child]:
+                x, top, width = places[child]
+                yield _arrow(x + width / 2, places[parent][1] + BOX_HEIGHT, top)
+
+
+def _band_arrows(bands: Sequence[Band], parents: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield one arrow between two bands in a row if an asset of one reads an asset of the other, core and below."""
+    y = MARGIN
+    for upper, lower in pairwise(bands):
+        bottom = y + upper.height
+        y = bottom + BAND_GAP
+        above = {name for row in upper.rows for name in row}
+        below = {name for row in lower.rows for name in row if name}
+        x = MARGIN + LABEL_WIDTH / 2
+        if upper.group not in ("core", "marts"):
+            continue
+        if any(above.intersection(parents[name]) for name in below):
+            yield _arrow(x, bottom, y)
+        if any(below.intersection(parents.get(name, ())) for name in above):
+            yield _arrow(WIDTH - 3 * MARGIN, y, bottom)
+
+
+def _arrow(x: float, y1: float, y2: float) -> str:
+    return (
+        f'<path d="M{x:.1f},{y1:g} L{x:.1f},{y2:g}" fill="none" stroke="#5b6673" stroke-width="1.4" '
+        'marker-end="url(#tip)"/>'
     )

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -73,8 +72,9 @@ def _status(chosen: argparse.Namespace, console: Console) -> int:
 
     print_report(_warehouse(), load_settings(), console)
     if chosen.svg:
-        drawn = console.export_svg(title="Student 360")
-        chosen.svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
+        from student360.cli.picture import console_svg
+
+        chosen.svg.write_text(console_svg(console, "The status of Student 360"), encoding="utf-8")
     return 0
 
 
@@ -168,13 +168,9 @@ def _sql(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _docs(chosen: argparse.Namespace, console: Console) -> int:
-    from student360.cli.asset_graph import asset_graph_svg
-    from student360.cli.data_dictionary import data_dictionary
-    from student360.definitions import defs
+    from student360.cli.site import write_generated_files
 
-    (chosen.folder / "images").mkdir(parents=True, exist_ok=True)
-    (chosen.folder / "data-dictionary.md").write_text(data_dictionary(), encoding="utf-8")
-    (chosen.folder / "images" / "asset-graph.svg").write_text(asset_graph_svg(defs), encoding="utf-8")
+    write_generated_files(chosen.folder)
     return 0
 
 

@@ -1,7 +1,7 @@
 """A real PostgreSQL out of a Python package: for the demo, for trying things and for the tests; no server to install.
 
 Belongs here: starting and stopping it. Does not belong here: a server for real data, which is installed and backed up
-by people (docs/operating.md). It listens on a socket in its own private folder and on no port.
+by people (docs/how-to/operate.md). It listens on a socket in its own private folder and on no port.
 
     python -m student360.warehouse.embedded_postgres FOLDER COMMAND...    runs a command against this server
 """

@@ -160,7 +160,7 @@ def _migrate(tx: Transaction, known: Mapping[str, str], wanted: Mapping[str, str
     if changed_tables:
         raise WarehouseError(
             f"these tables were made by another version of Student 360: {', '.join(sorted(changed_tables))}. "
-            "See 'Upgrading' in docs/operating.md."
+            "See 'Upgrading' in docs/how-to/operate.md."
         )
     for name in reversed(everything):
         if everything[name].is_view:

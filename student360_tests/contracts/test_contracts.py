@@ -59,7 +59,7 @@ def test_the_page_on_adding_a_feed_is_true(installation: Installation) -> None:
     for part in ("student360", "student360_tests", "sql"):
         shutil.copytree(PROJECT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(PROJECT / "data" / "reference", copy / "data" / "reference")
-    page = (PROJECT / "docs" / "add-a-feed.md").read_text(encoding="utf-8")
+    page = (PROJECT / "docs" / "how-to" / "add-a-feed.md").read_text(encoding="utf-8")
     write_block(page, "python", copy / "student360" / "contracts" / "clubs.py")
     write_block(page, "sql", copy / "sql" / "core" / "fact_clubs.sql")
     environment = installation.environment | {"PYTHONPATH": str(copy), "STUDENT360_SETTLE_SECONDS": "0"}
@@ -70,7 +70,7 @@ def test_the_page_on_adding_a_feed_is_true(installation: Installation) -> None:
 
 
 def write_block(page: str, language: str, path: Path) -> None:
-    match = re.search(rf"^   ```{language}\n(.*?)^   ```$", page, re.MULTILINE | re.DOTALL)
+    match = re.search(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert match
     path.write_text(textwrap.dedent(match[1]), encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """The worked examples: what a counsellor would expect, with the source that decides it. The notation is in `worlds.py`.
 
-Belongs here: the examples. `docs/risk-examples.md` is made of them (`make docs`).
+Belongs here: the examples. `docs/reference/risk-examples.md` is made of them (`make docs`).
 """
 
 from datetime import date
@@ -9,16 +9,19 @@ from typing import Any
 from student360_tests.rules.worlds import Example, World
 
 ATTENDANCE_WORKS = "Attendance Works: chronic absence is missing 10 % of days, severe 20 %, satisfactory below 5 %"
-DESIGN = "Watch below 95 %, at risk at or below 90 %, severe at or below 80 %, at least 10 days (docs/risk.md)"
+DESIGN = (
+    "Watch below 95 %, at risk at or below 90 %, severe at or below 80 %, at least 10 days "
+    "(docs/reference/risk-monitor.md)"
+)
 EDFACTS = "US ED, EDFacts FS195: absent for 10 % or more of days enrolled, excused or not, suspensions included"
 SEPTEMBER = "Olson 2014, Why September Matters: fewer than 2, 2 to 4, more than 4 days missed"
 BALFANZ = "Balfanz, Herzog & Mac Iver 2007: a failed core course"
 ON_TRACK = "Allensworth & Easton 2007: more than one failed core course is off track"
 LOCAL = "Local default: data/reference/risk_rules.csv says so"
-NO_DATA = "No data is never fine (docs/risk.md)"
+NO_DATA = "No data is never fine (docs/reference/risk-monitor.md)"
 HONEST = "A value that cannot be true is left out, not capped into a plausible lie"
 CONTACT = "Local default; automatic reminders are no contact"
-TIERS = "HIGH: one severe or at risk in two domains; MODERATE: in one (docs/risk.md)"
+TIERS = "HIGH: one severe or at risk in two domains; MODERATE: in one (docs/reference/risk-monitor.md)"
 REFERENCE = "data/reference/dim_attendance_codes.csv says what a code means"
 ORIGINAL = "The original project's rules: attendance below 80 %, average below 60, homework below 50 %"
 UNKNOWN = "INSUFFICIENT_DATA"
@@ -928,7 +931,7 @@ CLOSED = World(
         ),
         Example(
             "A student who changed school keeps one rate",
-            "A transfer resets no counter (docs/risk.md)",
+            "A transfer resets no counter (docs/reference/risk-monitor.md)",
             judged("MODERATE", 60, "missed 9 of 90 school days (10 %), 0 in the last 20")
             | attendance(9, 90, "RISK", "MODERATE_CHRONIC")
             | {"school_id": "SCH-3"},

@@ -16,11 +16,18 @@ from student360.settings import PROJECT
 from student360_tests.trust.installations import ENGINES
 from student360_tests.trust.kills import Figures, episode, hunt
 from student360_tests.trust.mutants import MUTANTS
-from student360_tests.trust.report import bad_inputs_page, bad_inputs_table, figures_table, mutants_table
+from student360_tests.trust.report import (
+    bad_inputs_page,
+    bad_inputs_table,
+    faults_page,
+    figures_table,
+    mutants_table,
+)
 from student360_tests.trust.soak import soak
 from student360_tests.trust.try_bad_inputs import all_cases, try_all
 
 KILLS_PER_EPISODE = 25
+REFERENCE = PROJECT / "docs" / "reference"
 
 
 def main() -> int:
@@ -35,7 +42,7 @@ def main() -> int:
     soaked = commands.add_parser("soak", help="the real daemon under all that can happen, on both engines")
     soaked.add_argument("--minutes", type=float, default=30, help="on both engines together")
     soaked.add_argument("--seed", type=int, default=1)
-    commands.add_parser("page", help="write docs/bad-inputs.md")
+    commands.add_parser("page", help="write docs/reference/bad-inputs.md and faults.md")
     chosen = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140)
     match chosen.command:
@@ -47,7 +54,8 @@ def main() -> int:
             return _mutants(console)
         case "soak":
             return _soak(console, chosen.minutes, chosen.seed)
-    (PROJECT / "docs" / "bad-inputs.md").write_text(bad_inputs_page(all_cases()), encoding="utf-8")
+    (REFERENCE / "bad-inputs.md").write_text(bad_inputs_page(all_cases()), encoding="utf-8")
+    (REFERENCE / "faults.md").write_text(faults_page(), encoding="utf-8")
     return 0
 
 

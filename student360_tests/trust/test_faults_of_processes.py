@@ -38,7 +38,7 @@ Load = Callable[..., None]
 
 
 def test_the_page_lists_every_fault() -> None:
-    page = (PROJECT / "docs" / "trust.md").read_text()
+    page = (PROJECT / "docs" / "reference" / "faults.md").read_text()
     assert [what for fault, what in FAULTS.items() if f"| {fault} | {what} |" not in page] == []
 
 
