@@ -6,7 +6,7 @@ CREATE TABLE risk_texts (
     language  {{ text }} NOT NULL, -- The language, as STUDENT360_LANGUAGE names it.
     indicator {{ text }} NOT NULL, -- The indicator.
     label     {{ text }} NOT NULL, -- How people call it.
-    reason    {{ text }} NOT NULL, -- The reason in words; docs/risk.md says which numbers may stand in {braces}.
+    reason    {{ text }} NOT NULL, -- The reason in words; docs/reference/risk-monitor.md says which numbers may stand in {braces}.
     PRIMARY KEY (language, indicator)
 ) {{ keyed }};
 

@@ -134,6 +134,6 @@ def _print_next(console: Console, landing: Path) -> None:
         (f"make dev{on}", "start the Dagster UI on http://127.0.0.1:3000, with the sensor running"),
         (f"cp your.csv {landing}/", "drop a file and watch it being loaded in the UI"),
         (f"make status{on}", "show files, tiers and reasons again"),
-        ("docs/how-it-works.md", "read an overview of the platform"),
+        ("docs/explanation/how-it-works.md", "read an overview of the platform"),
     ):
         console.print(f"  {command:<28} {what}")

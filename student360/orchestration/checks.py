@@ -47,7 +47,7 @@ FIXES = {
     "files_accepted": "Open the file in data/quarantine, correct what the reason describes, and drop it again.",
     "nothing_odd": "The rows are loaded. Discuss the warning with the people who create the export.",
     "withdrawals_allowed": "Check the file. If it is correct, run `python -m student360 withdraw FILE`.",
-    "identities_clear": "Ask the school who the student is; see 'Identity' in docs/operating.md.",
+    "identities_clear": "Ask the school who the student is; see 'Identity' in docs/how-to/send-files.md.",
     "presence_sent": (
         "The newest rows contain only absences. If this is true of all files, set "
         "STUDENT360_ATTENDANCE_SENT=absences_only."
