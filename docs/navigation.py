@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from student360.cli.data_dictionary import layers_of_pages
+from student360_tests.site.data_dictionary import layers_of_pages
 
 SECTION = "Data dictionary"
 

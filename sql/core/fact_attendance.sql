@@ -15,11 +15,6 @@ CREATE TABLE fact_attendance (
     PRIMARY KEY (date_key, student_durable_key, subject_key, period)
 ) {{ keyed }};
 
--- name: row_count
-SELECT
-    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'attendance')
-    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_attendance' AND change = 'withdrawn') AS row_count;
-
 -- name: resolve
 SELECT
     s.file_id, s.line_no, s.date_key, i.student_durable_key, COALESCE(b.subject_key, 0) AS subject_key,

@@ -13,11 +13,6 @@ CREATE TABLE fact_communication (
     PRIMARY KEY (student_durable_key, date_key, message_type_key, content_hash)
 ) {{ keyed }};
 
--- name: row_count
-SELECT
-    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'communication')
-    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_communication' AND change = 'withdrawn') AS row_count;
-
 -- name: resolve
 SELECT
     s.file_id, s.line_no, i.student_durable_key, s.date_key, c.message_type_key, s.content_hash, s.message_content

@@ -20,11 +20,6 @@ CREATE TABLE fact_homework (
 ) {{ keyed }};
 CREATE INDEX fact_homework_by_due_date ON fact_homework (due_date_key, student_durable_key, homework_status_key);
 
--- name: row_count
-SELECT
-    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'homework')
-    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_homework' AND change = 'withdrawn') AS row_count;
-
 -- name: resolve
 SELECT
     s.file_id, s.line_no, i.student_durable_key, s.due_date_key, b.subject_key, s.assignment_name AS assignment,

@@ -23,11 +23,6 @@ CREATE TABLE fact_performance (
     PRIMARY KEY (student_durable_key, date_key, subject_key, assessment)
 ) {{ keyed }};
 
--- name: row_count
-SELECT
-    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'performance')
-    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_performance' AND change = 'withdrawn') AS row_count;
-
 -- name: resolve
 SELECT
     n.file_id, n.line_no, n.student_durable_key, n.day_key AS date_key, n.subject_key,

@@ -13,11 +13,6 @@ CREATE TABLE fact_student_groups (
     PRIMARY KEY (student_durable_key, group_name)
 ) {{ keyed }};
 
--- name: row_count
-SELECT
-    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'groups')
-    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_student_groups' AND change = 'withdrawn') AS row_count;
-
 -- name: resolve
 SELECT
     s.file_id, s.line_no, i.student_durable_key, s.group_name, s.group_value_label AS group_value,

@@ -25,8 +25,3 @@ JOIN dim_attendance_codes AS c ON c.attendance_code_key = f.attendance_code_key
 JOIN dim_subjects AS b ON b.subject_key = f.subject_key
 {{ student_of_the_day }}
 LEFT JOIN dim_schools AS t ON t.school_key = f.school_key AND t.school_key > 0;
-
--- name: row_count
-SELECT
-    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'attendance')
-    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_attendance' AND change = 'withdrawn') AS row_count;

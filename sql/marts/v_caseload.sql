@@ -33,6 +33,3 @@ SELECT
     r.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
 FROM v_student_risk_monitor AS r
 WHERE r.risk_tier IN ('HIGH', 'MODERATE', 'WATCH');
-
--- name: row_count
-SELECT COUNT(*) FROM student_risk_tier WHERE is_current = 1 AND risk_tier IN ('HIGH', 'MODERATE', 'WATCH');

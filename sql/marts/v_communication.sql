@@ -19,8 +19,3 @@ FROM fact_communication AS f
 JOIN dim_dates AS d ON d.date_key = f.date_key
 JOIN dim_message_types AS c ON c.message_type_key = f.message_type_key
 {{ student_of_the_day }};
-
--- name: row_count
-SELECT
-    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'communication')
-    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_communication' AND change = 'withdrawn') AS row_count;

@@ -35,6 +35,3 @@ FROM (
     WHERE t.is_current = 1 AND t.risk_tier IS NOT NULL
 ) AS r
 GROUP BY r.school_id, r.homeroom;
-
--- name: row_count
-SELECT COUNT(*) FROM (SELECT DISTINCT school_key, homeroom FROM dim_students WHERE is_current = 1) AS h;

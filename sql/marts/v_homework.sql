@@ -23,8 +23,3 @@ JOIN dim_dates AS d ON d.date_key = f.due_date_key
 JOIN dim_subjects AS b ON b.subject_key = f.subject_key
 JOIN dim_homework_statuses AS c ON c.homework_status_key = f.homework_status_key
 {{ student_of_the_day }};
-
--- name: row_count
-SELECT
-    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'homework')
-    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_homework' AND change = 'withdrawn') AS row_count;

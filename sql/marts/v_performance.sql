@@ -26,8 +26,3 @@ FROM fact_performance AS f
 JOIN dim_dates AS d ON d.date_key = f.date_key
 JOIN dim_subjects AS b ON b.subject_key = f.subject_key
 {{ student_of_the_day }};
-
--- name: row_count
-SELECT
-    (SELECT COALESCE(SUM(rows_loaded), 0) FROM ingest_file WHERE feed = 'performance')
-    - (SELECT COUNT(*) FROM row_change WHERE table_name = 'fact_performance' AND change = 'withdrawn') AS row_count;

@@ -48,18 +48,12 @@ ladder AS (
     SELECT
         school_key, grade_band, indicator, MAX(weight) AS weight, MAX(minimum_data) AS minimum_data,
         MAX(window_size) AS window_size, MIN(level) AS first_level, MAX(rule_set) AS rule_set,
-        MAX(CASE WHEN level = 1 THEN threshold_x100 END) AS watch_at,
-        MAX(CASE WHEN level = 1 THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS watch_sign,
-        MAX(CASE WHEN level = 1 THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS watch_inclusive,
-        MAX(CASE WHEN level = 1 THEN citation END) AS watch_citation,
-        MAX(CASE WHEN level = 2 THEN threshold_x100 END) AS risk_at,
-        MAX(CASE WHEN level = 2 THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS risk_sign,
-        MAX(CASE WHEN level = 2 THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS risk_inclusive,
-        MAX(CASE WHEN level = 2 THEN citation END) AS risk_citation,
-        MAX(CASE WHEN level = 3 THEN threshold_x100 END) AS severe_at,
-        MAX(CASE WHEN level = 3 THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS severe_sign,
-        MAX(CASE WHEN level = 3 THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS severe_inclusive,
-        MAX(CASE WHEN level = 3 THEN citation END) AS severe_citation
+        {% for level, name in [(1, "watch"), (2, "risk"), (3, "severe")] %}
+        MAX(CASE WHEN level = {{ level }} THEN threshold_x100 END) AS {{ name }}_at,
+        MAX(CASE WHEN level = {{ level }} THEN CASE WHEN comparator IN ('lt', 'le') THEN 1 ELSE -1 END END) AS {{ name }}_sign,
+        MAX(CASE WHEN level = {{ level }} THEN CASE WHEN comparator IN ('le', 'ge') THEN 1 ELSE 0 END END) AS {{ name }}_inclusive,
+        MAX(CASE WHEN level = {{ level }} THEN citation END) AS {{ name }}_citation{{ "," if not loop.last }}
+        {% endfor %}
     FROM fitting
     WHERE nearness = nearest
     GROUP BY school_key, grade_band, indicator

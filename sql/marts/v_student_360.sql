@@ -64,6 +64,3 @@ SELECT
 FROM v_student_risk_monitor AS r
 JOIN dim_students AS s ON s.student_durable_key = r.student_durable_key AND s.is_current = 1
 CROSS JOIN v_as_of AS o;
-
--- name: row_count
-SELECT COUNT(*) FROM dim_students WHERE is_current = 1;

@@ -7,6 +7,11 @@
 -- Names: `table`, its `key`, its other `columns`, and `day`, the column that says which day a row is about; `staging`, the
 -- staging table of the `feed`; `due`, a temporary table with the files to merge; `near`, the facts t that their rows may meet.
 
+-- name: row_count
+SELECT
+    (SELECT COALESCE(SUM(f.rows_loaded), 0) FROM ingest_file AS f WHERE f.feed = '{{ feed }}')
+    - (SELECT COUNT(*) FROM row_change AS c WHERE c.table_name = '{{ table }}' AND c.change = 'withdrawn') AS row_count;
+
 -- name: files_ready_again
 SELECT DISTINCT s.file_id
 FROM {{ staging }} AS s

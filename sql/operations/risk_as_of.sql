@@ -33,36 +33,12 @@ touched AS (
     ) AS m
 ),
 kept AS (SELECT m.* FROM {{ home }}.student_attendance_month AS m WHERE 1 = 0),
-student_attendance_month AS (
-    {{ student_attendance_month }}
-),
-student_month AS (
-    {{ student_month }}
-),
-student_course AS (
-    {{ student_course }}
-),
-student_year_to_date AS (
-    {{ student_year_to_date }}
-),
-v_risk_windows AS (
-    {{ v_risk_windows }}
-),
-v_risk_measures AS (
-    {{ v_risk_measures }}
-),
-v_risk_rules AS (
-    {{ v_risk_rules }}
-),
-v_risk_levels AS (
-    {{ v_risk_levels }}
-),
-v_student_risk_indicators AS (
-    {{ v_student_risk_indicators }}
-),
-student_risk AS (
-    {{ student_risk }}
-),
-v_student_risk_monitor AS (
-    {{ v_student_risk_monitor }}
-);
+{% for name in [
+    "student_attendance_month", "student_month", "student_course", "student_year_to_date", "v_risk_windows",
+    "v_risk_measures", "v_risk_rules", "v_risk_levels", "v_student_risk_indicators", "student_risk",
+    "v_student_risk_monitor",
+] %}
+{{ name }} AS (
+    {{ queries[name] }}
+){{ "," if not loop.last }}
+{% endfor %}

@@ -69,7 +69,7 @@ def _staged(contract: Contract) -> Columns:
     """A staging column is derived from the feed's column that it stores, or from those that it is computed from."""
     sent = {column.name: frozenset({Dependency(contract.raw_asset, column.header)}) for column in contract.columns}
     labels = {f"{column.name}_label": sent[column.name] for column in contract.columns if column.kind is Kind.LABEL}
-    derived = {d.name: NONE.union(*(sent[name] for name in d.derived_from)) for d in contract.derived}
+    derived = {d.name: NONE.union(*(sent[name] for name in contract.derived_from[d.name])) for d in contract.derived}
     return {column.stored_as: sent[column.name] for column in contract.columns} | labels | derived
 
 

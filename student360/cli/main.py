@@ -1,4 +1,4 @@
-"""The command line: `python -m student360 demo | status | risk | verify | reprocess | withdraw | move | docs`."""
+"""The command line: `student360 demo | status | risk | verify | reprocess | withdraw | move | sql`."""
 
 import argparse
 import os
@@ -51,8 +51,6 @@ def _parser() -> argparse.ArgumentParser:
     sql.add_argument("name", metavar="NAME", nargs="?", help="a table or view, e.g. student_risk; all by default")
     sql.add_argument("--engine", choices=ENGINES, help="the warehouse's by default; duckdb for what is large")
     sql.add_argument("--to", type=Path, metavar="FOLDER", help="write NAME.sql files to a folder instead")
-    docs = commands.add_parser("docs", help="write the data dictionary and the asset graph")
-    docs.add_argument("folder", type=Path, help="the folder to write to")
     return parser
 
 
@@ -167,13 +165,6 @@ def _sql(chosen: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _docs(chosen: argparse.Namespace, console: Console) -> int:
-    from student360.cli.site import write_generated_files
-
-    write_generated_files(chosen.folder)
-    return 0
-
-
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Console], int]] = {
     "demo": _demo,
     "status": _status,
@@ -183,7 +174,6 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Console], int]] = {
     "withdraw": _withdraw,
     "move": _move,
     "sql": _sql,
-    "docs": _docs,
 }
 
 

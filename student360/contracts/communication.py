@@ -47,11 +47,7 @@ CONTRACT = Contract(
         ),
     ),
     derived=(
-        StagingColumn(
-            "content_hash",
-            "bigint",
-            "Fingerprint of the message; distinguishes messages of the same day.",
-            derived_from=("message_content",),
-        ),
+        StagingColumn("content_hash", "bigint", "Fingerprint of the message; distinguishes messages of the same day."),
     ),
+    derived_from={"content_hash": ("message_content",)},
 )

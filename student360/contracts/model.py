@@ -3,8 +3,8 @@
 Contains no feed (each has its own module in this package) and no cleaning code (see `ingest/clean.py`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pandas as pd
@@ -95,14 +95,13 @@ STUDENT_ID = Column(
 
 @dataclass(frozen=True)
 class StagingColumn:
-    """A column of a feed's staging table. derived_from: the columns of the feed that a derived one is computed from."""
+    """A column of a feed's staging table."""
 
     name: str
     storage: str
     description: str
     nullable: bool = False
     privacy: Privacy = Privacy.SENSITIVE
-    derived_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,7 @@ class Contract:
     natural_key: staging columns that make a row unique within a file; empty if the source has no such key.
     told_apart_by_order_without: rows with no value in this column are distinguished by their order in the file.
     derived, derive: additional staging columns and the pure function that adds them to a chunk of accepted rows.
+    derived_from: the columns of the feed from which each of these is computed, for the column lineage.
     fresh_within_days: the freshness check fails after this many days without a file.
     load_mode: what happens to loaded rows that a newer file does not contain; STUDENT360_LOAD_MODE_<FEED> overrides it.
     optional: the feed may never be sent; the freshness check passes as long as no file has arrived.
@@ -128,6 +128,7 @@ class Contract:
     natural_key: tuple[str, ...] = ()
     told_apart_by_order_without: str | None = None
     derived: tuple[StagingColumn, ...] = ()
+    derived_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     fresh_within_days: int = 7
     load_mode: LoadMode = LoadMode.DELTA

@@ -124,31 +124,15 @@ CONTRACT = Contract(
         ),
     ),
     derived=(
-        StagingColumn(
-            "percent_bp",
-            "integer",
-            "Score in basis points (10000 = 100 %); missing when flagged.",
-            nullable=True,
-            derived_from=("exam_score", "max_score"),
-        ),
-        StagingColumn(
-            "quality_flag",
-            "text",
-            "ok, or why the score is excluded from averages.",
-            derived_from=("exam_score", "max_score"),
-        ),
-        StagingColumn(
-            "homework_bp",
-            "integer",
-            "Homework completion in basis points; missing when flagged.",
-            nullable=True,
-            derived_from=("homework_completion",),
-        ),
-        StagingColumn(
-            "homework_flag",
-            "text",
-            "ok, or why the homework completion is excluded from averages.",
-            derived_from=("homework_completion",),
-        ),
+        StagingColumn("percent_bp", "integer", "Score in basis points (10000 = 100 %); missing when flagged.", True),
+        StagingColumn("quality_flag", "text", "ok, or why the score is excluded from averages."),
+        StagingColumn("homework_bp", "integer", "Homework completion in basis points; missing when flagged.", True),
+        StagingColumn("homework_flag", "text", "ok, or why the homework completion is excluded from averages."),
     ),
+    derived_from={
+        "percent_bp": ("exam_score", "max_score"),
+        "quality_flag": ("exam_score", "max_score"),
+        "homework_bp": ("homework_completion",),
+        "homework_flag": ("homework_completion",),
+    },
 )

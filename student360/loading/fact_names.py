@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from student360.contracts import Contract, contracts
+from student360.contracts import contracts
 from student360.warehouse.scripts import Script
 from student360.warehouse.templates import Section
 
@@ -11,7 +11,7 @@ LINEAGE = ("file_id", "line_no", "confirmed_file_id")
 
 def fact_names(fact: Script) -> dict[str, Any]:
     """What the shared SQL files know of one fact table; `sql/merge/fact.sql` explains each name."""
-    contract = contract_of(fact)
+    contract = next(contract for contract in contracts().values() if contract.loads == fact.name)
     key = fact.primary_key
     values = tuple(column.name for column in fact.columns if column.name not in (*key, *LINEAGE))
     return {
@@ -29,8 +29,3 @@ def fact_names(fact: Script) -> dict[str, Any]:
         "staging": contract.staging_table,
         "feed": contract.feed,
     }
-
-
-def contract_of(table: Script) -> Contract:
-    """The contract of the feed that loads a table. Raises StopIteration for a table that no feed loads."""
-    return next(contract for contract in contracts().values() if contract.loads == table.name)

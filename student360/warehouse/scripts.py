@@ -127,7 +127,13 @@ class Script:
 
     @property
     def row_count_query(self) -> str:
-        """The section `row_count`, a cheap query. Without one the rows of a table are counted, those of a view not."""
+        """A query for the number of rows: of a fact from the ledger, of a view none, of others the section `row_count`.
+
+        Without that section the rows of a table are counted.
+        """
+        if self.is_fact:
+            feed = next(contract.feed for contract in contracts().values() if contract.loads == self.name)
+            return sql_file("merge", "fact").statements("row_count", {"table": self.name, "feed": feed})[0]
         counted = "SELECT NULL AS row_count" if self.is_view else f"SELECT COUNT(*) FROM {self.name}"
         return next(iter(self.statements("row_count")), counted)
 
@@ -233,8 +239,9 @@ def shared_names() -> Names:
     A query is put in as it stands, so that it can be run for another day or for some students only.
     """
     names = dict(_joins_and_facts())
-    queries = {script.name: script.query for script in _files().values() if script.layer == "marts"}
-    names |= {name: Section(query, names) for name, query in queries.items() if query}
+    marts = (script for script in _files().values() if script.layer == "marts" and script.query)
+    queries = {script.name: Section(script.query, names) for script in marts}
+    names |= {**queries, "queries": queries}
     return MappingProxyType(names)
 
 

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from student360.cli.main import COMMANDS
-from student360.cli.site import TABLES, generated_files
 from student360.orchestration.checks import FIXES
 from student360.settings import PROJECT
 from student360_tests.bench.__main__ import PAGE, RESULTS, page, read_results
 from student360_tests.rules.page import PAGE as EXAMPLES
 from student360_tests.rules.page import examples_page
+from student360_tests.site.__main__ import TABLES, generated_files
 from student360_tests.trust.report import bad_inputs_page, faults_page
 from student360_tests.trust.try_bad_inputs import all_cases
 

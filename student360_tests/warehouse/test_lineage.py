@@ -191,4 +191,6 @@ def test_a_derived_column_changes_with_the_columns_that_it_is_said_to_be_derived
         others = (-500.0, 500.0) if column.storage == "real" else ("b",)
         after = pd.concat([contract.derive(pd.DataFrame([row | {column.stored_as: other}])) for other in others])
         changed = {d.name for d in contract.derived if not after[d.name].eq(before[d.name][0]).fillna(False).all()}
-        assert changed == {d.name for d in contract.derived if column.name in d.derived_from}, column.name
+        assert changed == {d.name for d in contract.derived if column.name in contract.derived_from[d.name]}, (
+            column.name
+        )
