@@ -48,7 +48,7 @@ docs: $(READY)
 	@$(BIN)/python -m student360_tests.trust page
 	@$(BIN)/python -m student360_tests.rules.page
 	@$(BIN)/python -m student360_tests.bench --page
-	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "The documentation is in build/site/index.html"
 
 # The pictures of the UI in docs/images/screenshots: a demo district on a temporary instance. Needs Chromium.
