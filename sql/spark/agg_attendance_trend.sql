@@ -1,17 +1,5 @@
 -- Attendance rate by school year, month, grade level and subject, computed by Spark.
 
--- name: schema
-CREATE TABLE agg_attendance_trend (
-    school_year     {{ integer }} NOT NULL, -- School year, named by the year it ends in.
-    month_key       {{ integer }} NOT NULL, -- Month, yyyymm.
-    grade_level     {{ text }} NOT NULL, -- Grade level of the students, as it is now.
-    subject         {{ text }} NOT NULL, -- The subject; All day for daily attendance.
-    records         {{ bigint }} NOT NULL, -- Attendance rows that count.
-    absent_pct_sum  {{ bigint }} NOT NULL, -- Sum of the shares missed, percent.
-    attendance_rate {{ real }} NOT NULL, -- Percent 0-100.
-    PRIMARY KEY (school_year, month_key, grade_level, subject)
-) {{ keyed }};
-
 -- name: query
 SELECT /*+ BROADCAST(c, b, d) */
     d.school_year, d.month_key, COALESCE(s.grade_level, '(not given)') AS grade_level, b.subject,
@@ -24,3 +12,15 @@ JOIN dim_students AS s ON s.student_durable_key = f.student_durable_key AND s.is
 JOIN dim_subjects AS b ON b.subject_key = f.subject_key
 JOIN dim_dates AS d ON d.date_key = f.date_key
 GROUP BY d.school_year, d.month_key, COALESCE(s.grade_level, '(not given)'), b.subject;
+
+-- name: schema
+CREATE TABLE agg_attendance_trend (
+    school_year     {{ integer }} NOT NULL, -- School year, named by the year it ends in.
+    month_key       {{ integer }} NOT NULL, -- Month, yyyymm.
+    grade_level     {{ text }} NOT NULL, -- Grade level of the students, as it is now.
+    subject         {{ text }} NOT NULL, -- The subject; All day for daily attendance.
+    records         {{ bigint }} NOT NULL, -- Attendance rows that count.
+    absent_pct_sum  {{ bigint }} NOT NULL, -- Sum of the shares missed, percent.
+    attendance_rate {{ real }} NOT NULL, -- Percent 0-100.
+    PRIMARY KEY (school_year, month_key, grade_level, subject)
+) {{ keyed }};

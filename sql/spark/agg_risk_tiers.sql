@@ -1,5 +1,10 @@
 -- Students per grade level and risk tier, computed by Spark.
 
+-- name: query
+SELECT COALESCE(m.grade_level, '(not given)') AS grade_level, m.risk_tier, COUNT(*) AS students
+FROM v_student_risk_monitor AS m
+GROUP BY COALESCE(m.grade_level, '(not given)'), m.risk_tier;
+
 -- name: schema
 CREATE TABLE agg_risk_tiers (
     grade_level {{ text }} NOT NULL, -- Grade level.
@@ -7,8 +12,3 @@ CREATE TABLE agg_risk_tiers (
     students    {{ integer }} NOT NULL, -- How many.
     PRIMARY KEY (grade_level, risk_tier)
 ) {{ keyed }};
-
--- name: query
-SELECT COALESCE(m.grade_level, '(not given)') AS grade_level, m.risk_tier, COUNT(*) AS students
-FROM v_student_risk_monitor AS m
-GROUP BY COALESCE(m.grade_level, '(not given)'), m.risk_tier;

@@ -1,5 +1,6 @@
 """A run begins as a copy of a warm process; it is alive as long as its own process is; it can be ended from outside."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, DefaultRunLauncher
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.events import EngineEventData
@@ -126,6 +127,16 @@ def test_runs_of_another_code_location_or_python_begin_as_ever() -> None:
     assert is_ours(origin(OUR_MODULE, sys.executable))
     assert not is_ours(origin("districts.own", sys.executable))
     assert not is_ours(origin(OUR_MODULE, "/usr/bin/python4"))
+
+
+def test_every_public_method_of_the_launcher_replaces_one_of_dagsters_with_the_same_parameters() -> None:
+    """What an upgrade of Dagster may break first: it would no longer call a method that it renamed."""
+    replaced = {name: method for name, method in vars(WatchedRunLauncher).items() if not name.startswith("_")}
+    assert replaced
+    for name, method in replaced.items():
+        inherited = getattr(DefaultRunLauncher, name)
+        if not isinstance(method, property):
+            assert list(inspect.signature(method).parameters) == list(inspect.signature(inherited).parameters), name
 
 
 def health(pid: int | None) -> WorkerStatus:

@@ -1,5 +1,6 @@
 """The warehouse: all or nothing, one unit of work per step, private, and described to the last column."""
 
+import json
 import stat
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ from dagster import build_resources
 from student360.settings import load_settings
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import Script, scripts
-from student360.warehouse.warehouse import Transaction, Warehouse
+from student360.warehouse.warehouse import Transaction, Warehouse, _fingerprint
 from student360_tests.conftest import ON_POSTGRES_ONLY, NewInstallation
 from student360_tests.support.installation import Installation
 from student360_tests.support.postgres import ask
@@ -144,6 +145,13 @@ def test_every_table_and_view_says_what_it_is_and_describes_each_column(
     )
     if script.name == "v_student_risk_monitor":
         assert {c.name for c in script.columns if c.privacy.value == "pii"} == {"full_name"}
+
+
+def test_the_tables_of_the_last_release_are_defined_as_they_were() -> None:
+    """A warehouse refuses to open when the definition of one of its tables changed: such a change needs an upgrade."""
+    released = json.loads((Path(__file__).parent / "tables_0_2_0.json").read_text())
+    now = {name: _fingerprint(script) for name, script in scripts().items() if not script.is_view}
+    assert {name: now.get(name) for name in released} == released
 
 
 @pytest.mark.fault("F44")
