@@ -1,1 +1,1 @@
-"""Tests, written as statements about the product. The folders mirror the package; `support/` is what they share."""
+"""The tests. The folders mirror the packages of `student360`; `support/` contains what they share."""

@@ -1,4 +1,4 @@
-"""Fixtures: an installation of its own for each test, and a quick way to load it without Dagster."""
+"""Shared fixtures: a separate installation per test, and a fast way to load it without Dagster."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from student360_tests.support.installation import Installation, create_installat
 from student360_tests.support.postgres import (
     OwnServer,
     server_version,
-    throw_away_server,
+    temporary_server,
 )
 from student360_tests.trust.faults import FAULTS, outcomes_of
 
@@ -32,7 +32,7 @@ ON_SQLITE_ONLY = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
-    """Every test that touches a warehouse runs on each engine, unless it says that the engine plays no part."""
+    """The engine. A test that uses a warehouse runs on both engines unless it is limited to one by a mark."""
     return str(request.param)
 
 
@@ -40,7 +40,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 def new_installation(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[NewInstallation]:
-    """Makes installations on an engine; the environment of the test points at the newest."""
+    """A function that creates an installation on an engine; the environment of the test points to the newest one."""
     installations: list[Installation] = []
 
     def _new_installation(engine: str) -> Installation:
@@ -61,14 +61,14 @@ def new_installation(
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[OwnServer]:
-    """Started once for this module."""
-    with throw_away_server() as server:
+    """A separate PostgreSQL server, started once per module, that tests may stop."""
+    with temporary_server() as server:
         yield server
 
 
 @pytest.fixture
 def installation(new_installation: NewInstallation, engine: str) -> Installation:
-    """An installation of its own; the environment of the test points at it."""
+    """An empty installation on the engine; the environment of the test points to it."""
     return new_installation(engine)
 
 
@@ -79,7 +79,7 @@ def settings(installation: Installation) -> Settings:
 
 @pytest.fixture
 def load(installation: Installation) -> Callable[..., None]:
-    """Drop files given as name=text and take everything to the marts, in the order of the asset graph."""
+    """A function that drops files, given as a mapping of name to content, and runs the pipeline up to the marts."""
 
     def _load(files: dict[str, str | bytes] | None = None) -> None:
         for name, content in (files or {}).items():
@@ -90,17 +90,17 @@ def load(installation: Installation) -> Callable[..., None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="full sizes, and every case on each engine")
+    parser.addoption("--full", action="store_true", help="use full sizes and run every case on both engines")
 
 
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
-    """Whether to take full sizes; CI takes a part of each."""
+    """Whether to use full sizes (--full)."""
     return bool(request.config.getoption("--full"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Reports carry the faults that their tests bring about; what takes long waits for --full."""
+    """Deselect tests marked `full` unless --full is given, and add the faults a test causes to its reports."""
     if not config.option.full:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
         items[:] = [item for item in items if not item.get_closest_marker("full")]
@@ -108,15 +108,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for mark in item.iter_markers("fault"):
             unknown = set(mark.args) - set(FAULTS)
             if unknown:
-                raise pytest.UsageError(f"{item.nodeid}: no such fault {unknown}")
+                raise pytest.UsageError(f"{item.nodeid}: unknown faults {unknown}")
             item.user_properties += [("fault", fault) for fault in mark.args]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests each engine passed, and how many faults were survived."""
+    """Print the number of tests passed per engine, and the number of faults survived."""
     faults = outcomes_of(terminalreporter.stats)
     if faults.passed or faults.others:
-        for line in faults.lines(whole=terminalreporter.config.option.markexpr == "fault"):
+        for line in faults.lines(with_table=terminalreporter.config.option.markexpr == "fault"):
             terminalreporter.write_line(line)
     counts = passed_per_engine(terminalreporter)
     if any(counts.values()):
@@ -128,7 +128,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI a whole run in which the PostgreSQL half did not run is a failed one, whatever the reason."""
+    """Fail a complete run in CI in which fewer than half as many tests passed on PostgreSQL as on SQLite."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if (
         reporter is None
@@ -144,33 +144,33 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def passed_per_engine(reporter: pytest.TerminalReporter) -> dict[str, int]:
-    """How many tests passed on each engine."""
+    """Return the number of tests passed per engine."""
     passed = [report.nodeid for report in reporter.stats.get("passed", [])]
     return {engine: sum(f"[{engine}" in name for name in passed) for engine in ENGINES}
 
 
 def assert_every_row_is_accounted_for(files: pd.DataFrame) -> None:
-    """Every row read of each file in the ledger is loaded, updated, unchanged, rejected or waiting."""
+    """Assert that every row read of each file is counted as loaded, updated, unchanged, rejected or waiting."""
     read, *outcomes = COUNTS
     assert (files[read] == files[outcomes].sum(axis=1)).all()
 
 
 def run_pipeline(installation: Installation, settings: Settings) -> None:
-    """What the ingest job does, without Dagster."""
+    """Load everything in the landing folder as the ingest job does, without Dagster."""
     load_all(installation.warehouse, settings, "test-run")
 
 
 @pytest.fixture
 def shared_data() -> Path:
-    """The real export set for trying things on; the project does not depend on it."""
+    """The real export set. Tests that use it are skipped where it is not available."""
     if not SHARED_DATA.is_dir():
-        pytest.skip("the shared export set is not on this machine")
+        pytest.skip("the shared export set is not available on this machine")
     return SHARED_DATA
 
 
 @pytest.fixture
 def java() -> Iterator[Path]:
-    """Java for Spark. In CI it must be there, so that nothing is skipped in silence."""
+    """The Java home for Spark. Where Java is missing, the test is skipped; in CI it fails."""
     try:
         home = find_java()
     except JavaMissing as missing:

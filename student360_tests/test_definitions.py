@@ -1,4 +1,4 @@
-"""The installation as Dagster sees it, and the commands of the README."""
+"""The Dagster definitions, and the commands of the README."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def specs() -> list[AssetSpec]:
 
 
 def run(installation: Installation, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the environment that the tests run in."""
+    """Run a command of the Python environment of the tests on an installation."""
     program = Path(sys.executable).parent / command[0]
     environment = installation.environment | {"STUDENT360_SETTLE_SECONDS": "0", "COLUMNS": "160"}
     return subprocess.run(
@@ -34,7 +34,7 @@ def run(installation: Installation, *command: str) -> subprocess.CompletedProces
     )
 
 
-def test_every_asset_is_in_a_layer_and_says_what_it_is_whose_it_is_and_how_private() -> None:
+def test_every_asset_has_a_group_description_owner_kind_and_privacy_tag() -> None:
     for spec in specs():
         assert spec.group_name in GROUPS, spec.key
         assert spec.description, spec.key
@@ -47,22 +47,22 @@ def test_every_asset_is_in_a_layer_and_says_what_it_is_whose_it_is_and_how_priva
                 assert spec.metadata["dagster/column_schema"].columns, spec.key
 
 
-def test_every_feed_has_its_assets_and_every_sql_file_is_one() -> None:
+def test_every_feed_has_its_assets_and_every_sql_file_is_an_asset() -> None:
     keys = {spec.key.to_user_string() for spec in specs()}
     for contract in contracts().values():
         assert {contract.raw_asset, contract.staging_table, contract.loads} <= keys
     assert {s.name for s in scripts().values() if s.layer != "ledger"} <= keys
 
 
-def test_facts_come_after_the_students_that_they_are_about() -> None:
+def test_facts_depend_on_dim_students() -> None:
     graph = defs.resolve_asset_graph()
     for contract in contracts().values():
         if contract.loads.startswith("fact_"):
             assert AssetKey("dim_students") in graph.get(AssetKey(contract.loads)).parent_keys
 
 
-def test_a_view_is_no_step_and_hides_none_from_the_steps_after_it() -> None:
-    """Views are external assets, but for the risk monitor: a step that reads one waits for what the view reads."""
+def test_steps_that_read_a_view_depend_on_the_sources_of_the_view() -> None:
+    """Views, except for the risk monitor, are external assets and not materialized by a step."""
     graph = defs.resolve_asset_graph()
     for key in graph.materializable_asset_keys:
         for view in graph.get(key).parent_keys - graph.materializable_asset_keys:
@@ -72,11 +72,11 @@ def test_a_view_is_no_step_and_hides_none_from_the_steps_after_it() -> None:
     assert {key.to_user_string() for key in graph.materializable_asset_keys} & views == {"v_student_risk_monitor"}
 
 
-def test_no_asset_falls_back_to_pickles() -> None:
+def test_no_asset_uses_the_default_pickle_io_manager() -> None:
     for definition in defs.assets or []:
         for output in getattr(getattr(definition, "op", None), "output_defs", []):
-            stores = output.io_manager_key in ("warehouse_io_manager", "claimed_files_io_manager")
-            assert stores or output.dagster_type.display_name in ("Any", "Nothing")
+            has_io_manager = output.io_manager_key in ("warehouse_io_manager", "claimed_files_io_manager")
+            assert has_io_manager or output.dagster_type.display_name in ("Any", "Nothing")
 
 
 @ON_SQLITE_ONLY
@@ -87,7 +87,7 @@ def test_the_workspace_file_is_valid(installation: Installation) -> None:
 
 @ON_SQLITE_ONLY
 @pytest.mark.xdist_group("spark")
-def test_materialize_everything_works_and_again_as_a_no_op(installation: Installation, java: Path) -> None:
+def test_materializing_everything_a_second_time_changes_nothing(installation: Installation, java: Path) -> None:
     write_district(installation.data / "landing", District(students=40, days=25))
     command = ("dagster", "asset", "materialize", "--select", "*", "-m", "student360.definitions")
     first = run(installation, *command)
@@ -105,7 +105,7 @@ def test_materialize_everything_works_and_again_as_a_no_op(installation: Install
 
 
 @pytest.mark.xdist_group("spark")
-def test_the_demo_shows_the_same_result_on_both_engines_and_again_that_nothing_changed(
+def test_the_demo_gives_the_same_result_on_both_engines_and_a_rerun_changes_nothing(
     new_installation: NewInstallation, java: Path
 ) -> None:
     command = ("python", "-m", "student360", "demo", "--students", "40", "--days", "25")
@@ -140,7 +140,7 @@ def test_the_lock_names_no_host_and_hashes_everything() -> None:
     assert all(line.rstrip().endswith("\\") for line in pinned)
 
 
-def test_production_differs_from_the_embedded_default_in_its_storage_alone() -> None:
+def test_the_two_dagster_yaml_files_differ_only_in_storage() -> None:
     embedded, production = (yaml.safe_load((PROJECT / name).read_text()) for name in DAGSTER_YAMLS)
     assert production.pop("storage")["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
     assert production == embedded
@@ -150,7 +150,7 @@ def test_production_differs_from_the_embedded_default_in_its_storage_alone() -> 
     assert embedded["retention"]
 
 
-def test_importing_the_settings_touches_nothing(tmp_path: Path) -> None:
+def test_loading_the_settings_creates_no_folders(tmp_path: Path) -> None:
     code = "import student360.settings; student360.settings.load_settings()"
     environment = {**os.environ, "STUDENT360_DATA_DIR": str(tmp_path / "none")}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)

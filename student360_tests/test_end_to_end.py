@@ -1,4 +1,4 @@
-"""The real daemon, the real sensor: files are dropped, the risk view appears, and nothing private leaks."""
+"""End to end with the real daemon and sensor: dropped files reach the risk view, and no personal data leaks."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from dagster import AssetKey, DagsterRunStatus
 from student360.cli.sample import District, write_district
 from student360.spark.java import find_java
 from student360_tests.conftest import SQLITE_AND_POSTGRES_IN_FULL, assert_every_row_is_accounted_for
-from student360_tests.support.canaries import CANARIES, assert_no_canary_outside
+from student360_tests.support.canaries import CANARIES, assert_no_canary_outside_data
 from student360_tests.support.installation import Installation, wait_until
-from student360_tests.support.postgres import OwnServer, ask
+from student360_tests.support.postgres import OwnServer, run_sql
 
 ROSTER = (
     "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\n"
@@ -30,8 +30,8 @@ def test_files_dropped_before_and_after_start_reach_the_risk_view(installation: 
 
 @pytest.mark.xdist_group("daemon")
 @pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
-def test_they_do_so_with_a_stock_dagster_yaml(installation: Installation) -> None:
-    """Nothing of student360.instance is configured: no launcher, no retries, no threads for sensors."""
+def test_files_reach_the_risk_view_with_a_stock_dagster_yaml(installation: Installation) -> None:
+    """Without anything of student360.instance: no run launcher, no retries, no sensor threads."""
     path = installation.dagster_home / "dagster.yaml"
     ours = yaml.safe_load(path.read_text())
     stock = {name: ours[name] for name in ("storage", "telemetry") if name in ours}
@@ -41,7 +41,7 @@ def test_they_do_so_with_a_stock_dagster_yaml(installation: Installation) -> Non
 
 
 def drop_files_until_they_are_in_the_risk_view(installation: Installation) -> None:
-    """Facts before the daemon starts, then their roster, among files that are refused."""
+    """Drop facts before the daemon starts, then their roster and files that are quarantined, and check the result."""
     sample = installation.root / "sample"
     files = {path.name.split("_")[0]: path for path in write_district(sample, District(students=50, days=20))}
     installation.drop(files["attendance"].name, files["attendance"].read_bytes())
@@ -52,7 +52,7 @@ def drop_files_until_they_are_in_the_risk_view(installation: Installation) -> No
         return rows["status"][0] if len(rows) else None
 
     with installation.daemon():
-        wait_until(lambda: status(files["attendance"].name) == "waiting", 90, "early facts held as waiting")
+        wait_until(lambda: status(files["attendance"].name) == "waiting", 90, "early facts with the status waiting")
         for feed in ("performance", "homework", "communication"):
             installation.drop(files[feed].name, files[feed].read_bytes())
         installation.drop("roster_2025-09-30.csv", BAD_ROSTER.encode())
@@ -71,21 +71,23 @@ def drop_files_until_they_are_in_the_risk_view(installation: Installation) -> No
         wait_until(lambda: int(warehouse.frame(view)["n"][0]) == 50, 60, "the risk view")
         if has_java():
             spark = "SELECT COUNT(*) AS n FROM agg_attendance_trend"
-            wait_until(lambda: int(warehouse.frame(spark)["n"][0]) > 0, 240, "Spark by its own automation")
+            wait_until(
+                lambda: int(warehouse.frame(spark)["n"][0]) > 0,
+                240,
+                "the Spark aggregates, by their automation condition",
+            )
     assert_runs_succeeded(installation)
     assert_files_are_shown(installation)
-    assert_no_canary_outside(installation)
+    assert_no_canary_outside_data(installation)
 
 
 @pytest.mark.fault("F31")
 @pytest.mark.xdist_group("own_server")
-def test_a_server_that_restarts_under_the_daemon_costs_a_retry_and_nothing_else(
-    own_server: OwnServer, tmp_path: Path
-) -> None:
-    """Warehouse and Dagster's own storage are both on the server that dies in the middle of a load."""
+def test_a_database_restart_under_the_daemon_causes_only_a_retry(own_server: OwnServer, tmp_path: Path) -> None:
+    """Both the warehouse and Dagster's storage are on the server that is restarted during a load."""
     installation = Installation(tmp_path, own_server.url, "under_daemon")
     installation.prepare()
-    ask(f"CREATE SCHEMA {installation.dagster_schema}", own_server.url)
+    run_sql(f"CREATE SCHEMA {installation.dagster_schema}", own_server.url)
     files = write_district(tmp_path / "sample", District(students=2_000, days=60))
     warehouse = installation.warehouse
     loading = (
@@ -99,10 +101,10 @@ def test_a_server_that_restarts_under_the_daemon_costs_a_retry_and_nothing_else(
         return len(outcomes) == len(files) and statuses <= {"loaded", "waiting"}
 
     with installation.daemon():
-        wait_until(lambda: log_says(installation, "daemon"), 60, "the daemon", every=0.5)
+        wait_until(lambda: log_contains(installation, "daemon"), 60, "the daemon", every=0.5)
         for path in files:
             installation.drop(path.name, path.read_bytes())
-        wait_until(lambda: ask(loading, own_server.url)[0][0] > 0, 120, "a load under way", every=0.01)
+        wait_until(lambda: run_sql(loading, own_server.url)[0][0] > 0, 120, "a load in progress", every=0.01)
         own_server.control("restart", "-m", "immediate")
         wait_until(finished, 240, "everything loaded after the restart", every=1)
         wait_until(lambda: not list((installation.data / "work").iterdir()), 60, "the work folder empty")
@@ -113,7 +115,7 @@ def test_a_server_that_restarts_under_the_daemon_costs_a_retry_and_nothing_else(
     assert warehouse.row_count("fact_attendance") == attendance > 100_000
 
 
-def log_says(installation: Installation, word: str) -> bool:
+def log_contains(installation: Installation, word: str) -> bool:
     return installation.log.exists() and word in installation.log.read_text(errors="replace")
 
 
@@ -132,12 +134,12 @@ def assert_runs_succeeded(installation: Installation) -> None:
 
 
 def assert_files_are_shown(installation: Installation) -> None:
-    """Each file is a partition of landing_files with its counts; a refused one says why."""
+    """Assert that each file is a partition of landing_files, and that a quarantined file has a reason."""
     with installation.instance() as instance:
         partitions = instance.get_dynamic_partitions("landing_files")
         records = instance.fetch_materializations(AssetKey("landing_files"), limit=100).records
     shown = [record.asset_materialization for record in records if record.asset_materialization]
     assert {event.partition for event in shown} == set(partitions)
     assert len(partitions) == 7
-    refused = [event for event in shown if event.metadata["outcome"].value == "quarantined"]
-    assert any("emergency_contact" in str(event.metadata["reason"].value) for event in refused)
+    quarantined = [event for event in shown if event.metadata["outcome"].value == "quarantined"]
+    assert any("emergency_contact" in str(event.metadata["reason"].value) for event in quarantined)

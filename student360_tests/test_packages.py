@@ -1,4 +1,4 @@
-"""How the packages depend on each other ([tool.importlinter] in pyproject.toml)."""
+"""The packages depend on each other as declared in [tool.importlinter] in pyproject.toml."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 from student360.settings import PROJECT
 
 
-def test_a_package_imports_only_packages_below_it_and_no_module_imports_in_a_circle() -> None:
-    """What may be deleted without breaking the product, `student360.instance`, is so imported by nothing."""
+def test_packages_import_only_lower_packages_and_there_are_no_import_cycles() -> None:
+    """This includes that no package imports `student360.instance`, so that it can be deleted."""
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache", "--no-logo"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
     assert result.returncode == 0, result.stdout

@@ -1,8 +1,8 @@
-"""A file into a database with dlt, as its documentation shows it; run by a Python that has dlt (`make bench`).
+"""Load a file into a database with dlt as in its documentation. Runs in an environment with dlt (`make bench`).
 
-python dlt_side.py <sqlalchemy or postgres> <url> <file>     prints the seconds that it took, as one line of JSON
+python dlt_side.py <sqlalchemy or postgres> <url> <file>     prints the seconds as one line of JSON
 
-Belongs here: nothing of ours; this file must run where Student 360 is not installed.
+This file must not import Student 360, which is not installed there.
 """
 
 import json
@@ -17,14 +17,14 @@ from dlt.sources.filesystem import filesystem, read_csv
 
 def load(destination: str, url: str, file: Path, folder: str) -> None:
     """Append all rows of the file to the table `attendance`."""
-    made = getattr(dlt.destinations, destination)(credentials=url)
-    pipeline = dlt.pipeline("rival", pipelines_dir=folder, destination=made, dataset_name="dlt_rival")
+    target = getattr(dlt.destinations, destination)(credentials=url)
+    pipeline = dlt.pipeline("rival", pipelines_dir=folder, destination=target, dataset_name="dlt_rival")
     rows = filesystem(bucket_url=file.parent.as_uri(), file_glob=file.name) | read_csv()
     pipeline.run(rows.with_name("attendance")).raise_on_failed_jobs()
 
 
 if __name__ == "__main__":
-    began = time.perf_counter()
+    start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         load(sys.argv[1], sys.argv[2], Path(sys.argv[3]), folder)
-    print(json.dumps({"seconds": time.perf_counter() - began}))
+    print(json.dumps({"seconds": time.perf_counter() - start}))

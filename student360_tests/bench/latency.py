@@ -1,9 +1,10 @@
-"""How long a file takes from its rename into landing to the risk view, with the real `dagster dev`.
+"""Measure the time from the rename of a file into landing to the risk view, with the real `dagster dev`.
 
     make latency        (or: python -m student360_tests.bench.latency --days 10 --students 10000)
 
-Ten daily attendance files of 10,000 rows are dropped one after the other, each after the one before is visible and
-a random pause, into an installation that already holds a term. Prints each time, the median and the slowest.
+Ten daily attendance files of 10,000 rows are dropped one after the other into an installation that contains 40 school
+days; each file is dropped after the previous one is visible and a random pause. Prints the seconds of each file, the
+median and the slowest.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from student360_tests.support.installation import (
 
 
 def daily_file(students: int, day: date, seed: int, after: int = 0) -> bytes:
-    """An attendance file of one day, a row per student; those after the first so many."""
+    """Return an attendance file of one day with a row per student. `after` students at the beginning are left out."""
     rng = random.Random(seed)
     rows = (
         f"S{number:06},{day.isoformat()},{'Absent' if rng.random() < 0.05 else 'Present'}"
@@ -43,33 +44,33 @@ def daily_file(students: int, day: date, seed: int, after: int = 0) -> bytes:
 
 
 def where_time_went(installation: Installation, dropped: float) -> str:
-    """Seconds until the run was asked for, until its first step, and until the file was visible."""
+    """Return the seconds until the run was requested, and from then until it started, as text."""
     with installation.instance() as instance:
         record = instance.get_run_records(RunsFilter(job_name="ingest"), limit=1)[0]
-    asked = record.create_timestamp.timestamp() - dropped
-    launched = (record.start_time or 0) - dropped - asked
-    return f"detected {asked:.1f}, launched {launched:.1f}"
+    requested = record.create_timestamp.timestamp() - dropped
+    launched = (record.start_time or 0) - dropped - requested
+    return f"detected {requested:.1f}, launched {launched:.1f}"
 
 
 @contextmanager
 def dagster_dev(installation: Installation) -> Iterator[str]:
-    """The real `dagster dev` of an installation; gives the address of its web server."""
+    """Run the real `dagster dev` of an installation until the block ends. Yields the address of its web server."""
     port = str(free_port())
     with installation.running("dagster", "dev", "-h", "127.0.0.1", "-p", port, "-w", str(PROJECT / "workspace.yaml")):
         yield f"http://127.0.0.1:{port}"
 
 
 def one_after_the_other(
-    installation: Installation, students: int, history: int, files: int, say: Callable[[str], None]
+    installation: Installation, students: int, history: int, files: int, log: Callable[[str], None]
 ) -> list[float]:
-    """Seconds of each of some daily files, from its rename into landing to the risk view."""
+    """Return the seconds of each daily file from its rename into landing to the risk view."""
     days = District(students, history + files).school_days()
     write_district(installation.data / "landing", District(students, history, mess=False))
     warehouse = installation.warehouse
     view = "SELECT MIN(known_until) AS day, COUNT(*) AS students FROM v_student_risk_monitor"
 
     def known_until(day: date) -> bool:
-        """Whether all students are known until a day. All are counted when one is: the look itself must cost little."""
+        """Return whether all students are known until a day. One student is checked first, so that polling is cheap."""
         one = warehouse.frame("SELECT known_until AS day FROM v_student_risk_monitor LIMIT 1")
         if one.empty or one["day"][0] != day.isoformat():
             return False
@@ -77,7 +78,7 @@ def one_after_the_other(
         return bool(seen["students"][0] == students and seen["day"][0] == day.isoformat())
 
     with dagster_dev(installation):
-        say(f"loading {history} days of {students:,} students first")
+        log(f"loading {history} days of {students:,} students first")
         wait_until(lambda: known_until(days[history - 1]), 300, "the history in the risk view")
         time.sleep(15)
         taken = []
@@ -86,13 +87,13 @@ def one_after_the_other(
             installation.drop(f"attendance_{day.isoformat()}.csv", daily_file(students, day, number))
             dropped = time.time()
             taken.append(wait_until(partial(known_until, day), 120, f"file {number}", every=0.1))
-            say(f"file {number}: {taken[-1]:.1f} s ({where_time_went(installation, dropped)})")
+            log(f"file {number}: {taken[-1]:.1f} s ({where_time_went(installation, dropped)})")
     return taken
 
 
 @dataclass
 class Burst:
-    """What a burst of files took: seconds until all was visible, runs, the longest tick, the slowest page."""
+    """The figures of a burst: seconds until all is visible, runs, and seconds of the slowest tick and response."""
 
     seconds: float
     runs: int
@@ -100,8 +101,8 @@ class Burst:
     slowest_page: float
 
 
-def all_at_once(installation: Installation, files: int, rows: int, patience: float = 3600) -> Burst:
-    """Drop many files of some rows each at once, into a running installation that knows the students."""
+def all_at_once(installation: Installation, files: int, rows: int, timeout: float = 3600) -> Burst:
+    """Drop many files of `rows` rows each at once into a running installation that contains the students."""
     groups = 5
     days = District(1, -(-files // groups), first_day=date(2018, 1, 1)).school_days()
     write_district(installation.data / "landing", District(groups * rows, 5, mess=False, first_day=date(2017, 9, 4)))
@@ -111,43 +112,43 @@ def all_at_once(installation: Installation, files: int, rows: int, patience: flo
         wait_until(lambda: warehouse.frame(view)["n"][0] == groups * rows, 300, "the students")
         time.sleep(15)
         before = warehouse.row_count("fact_attendance")
-        aside = installation.root / "aside"
-        aside.mkdir()
+        prepared = installation.root / "prepared"
+        prepared.mkdir()
         for number in range(files):
             day, first = days[number // groups], number % groups * rows
-            (aside / f"attendance_{number:05}.csv").write_bytes(daily_file(rows, day, number, first))
-        began = time.time()
-        for path in aside.iterdir():
+            (prepared / f"attendance_{number:05}.csv").write_bytes(daily_file(rows, day, number, first))
+        start = time.time()
+        for path in prepared.iterdir():
             path.rename(installation.data / "landing" / path.name)
-        pages = []
+        responses = []
 
         def is_all_visible() -> bool:
-            asked = time.monotonic()
+            requested = time.monotonic()
             urllib.request.urlopen(f"{address}/server_info", timeout=60).read()
-            pages.append(time.monotonic() - asked)
+            responses.append(time.monotonic() - requested)
             seen = warehouse.frame(view)["day"][0]
             return (
                 bool(seen == days[-1].isoformat()) and warehouse.row_count("fact_attendance") == before + files * rows
             )
 
-        wait_until(is_all_visible, patience, f"{files} files in the risk view", every=0.5)
-        seconds = time.time() - began
+        wait_until(is_all_visible, timeout, f"{files} files in the risk view", every=0.5)
+        seconds = time.time() - start
         with installation.instance() as instance:
-            runs = [r for r in instance.get_run_records() if r.create_timestamp.timestamp() > began]
+            runs = [r for r in instance.get_run_records() if r.create_timestamp.timestamp() > start]
             states = [s for s in instance.all_instigator_state() if s.instigator_name == "landing_sensor"]
             ticks = [t for s in states for t in instance.get_ticks(s.instigator_origin_id, s.selector_id)]
             ended = [(t.end_timestamp or time.time(), t.timestamp) for t in ticks]
-            longest = max(end - start for end, start in ended if end > began)
-    return Burst(seconds, len([r for r in runs if r.dagster_run.job_name == "ingest"]), longest, max(pages))
+            longest = max(end - begin for end, begin in ended if end > start)
+    return Burst(seconds, len([r for r in runs if r.dagster_run.job_name == "ingest"]), longest, max(responses))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m student360_tests.bench.latency")
     parser.add_argument("--students", type=int, default=10_000)
     parser.add_argument("--days", type=int, default=10, help="daily files to drop")
-    parser.add_argument("--history", type=int, default=40, help="school days loaded before")
+    parser.add_argument("--history", type=int, default=40, help="school days loaded first")
     parser.add_argument("--engine", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--burst", type=int, help="so many files of 200 rows at once instead")
+    parser.add_argument("--burst", type=int, help="drop this number of files of 200 rows at once instead")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         installation = create_installation(chosen.engine, Path(folder))

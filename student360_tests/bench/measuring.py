@@ -1,7 +1,4 @@
-"""Times and memory of processes, medians and ratios.
-
-Belongs here: how a figure is taken. Does not belong here: of what (`parts.py`).
-"""
+"""Measure the time and the memory of processes. What is measured is defined in `parts.py`."""
 
 import json
 import os
@@ -16,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Measured:
-    """What was seen of one side: seconds of each run, the highest resident memory (MB), and what it said of itself."""
+    """The figures of one side: seconds of each run, peak resident memory (MB), and other figures of the last run."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
@@ -27,32 +24,32 @@ class Measured:
     def median(self) -> float:
         return statistics.median(self.seconds)
 
-    def add(self, told: Mapping[str, Any]) -> None:
-        """Note a run: its `seconds`, its `memory` where it is known, and whatever else it said."""
-        self.seconds.append(told["seconds"])
-        self.memory = max(self.memory, told.get("memory", 0.0))
-        self.told |= told
+    def add(self, run: Mapping[str, Any]) -> None:
+        """Add a run: its `seconds`, its `memory` if known, and all other figures."""
+        self.seconds.append(run["seconds"])
+        self.memory = max(self.memory, run.get("memory", 0.0))
+        self.told |= run
 
 
 def run_side(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
-    """Run a side in a process of its own. Returns what it printed, its `seconds` and `memory` (MB at most) among it."""
+    """Run a side in a separate process. Returns its figures, with `seconds` and `memory` (peak, MB)."""
     return run_command(environment, sys.executable, "-m", "student360_tests.bench.sides", *arguments)
 
 
 def run_command(environment: Mapping[str, str], *command: str) -> dict[str, Any]:
-    """Run a command. Returns what its last line says, as JSON."""
-    with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as errors:
+    """Run a command. Returns the JSON object in the last line of its output. Raises RuntimeError if it fails."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
-            stdout=told,
+            stdout=output,
             stderr=errors,
         )
         process.wait()
-        told.seek(0)
-        lines = told.read().decode().splitlines()
+        output.seek(0)
+        lines = output.read().decode().splitlines()
         if process.returncode != 0:
             errors.seek(0)
             raise RuntimeError(f"{' '.join(command)} failed: {errors.read().decode()[-2000:]}")
-    answer: dict[str, Any] = json.loads(lines[-1])
-    return answer
+    result: dict[str, Any] = json.loads(lines[-1])
+    return result

@@ -1,7 +1,4 @@
-"""What Student 360 is compared with: the floor of the machine, and the way that a script does it.
-
-Belongs here: the other sides. Does not belong here: how they are measured (`measuring.py`).
-"""
+"""The sides that Student 360 is compared with: the minimum work of any loader (the floor), and a pandas script."""
 
 from itertools import chain
 from pathlib import Path
@@ -28,8 +25,8 @@ RAW_TO_FACTS = (
     " THEN 'Absent' ELSE 'Present' END) FROM raw_attendance WHERE status IS NOT NULL AND student_id IS NOT NULL"
     " GROUP BY student_id, date",
 )
-# What the original project's view says of each student, in one look at each fact: attendance decides first, then the
-# mean of the exam scores, then that of homework completion.
+# The risk view of the original project, reading each fact once: attendance has priority, then the mean of the exam
+# scores, then the mean homework completion.
 ORIGINAL_VIEW = """
     SELECT
         s.student_id, s.full_name, s.grade_level, a.attendance_rate, p.exam_score, p.homework_completion,
@@ -70,7 +67,10 @@ def _connect(engine: str, target: str) -> Any:
 
 
 def floor(engine: str, target: str, file: Path) -> int:
-    """The least that any loader must do: parse as text, number the values, sort, ingest into the keyed fact table."""
+    """Do the minimum work of any loader: parse as text, number the values, sort, insert into the keyed fact table.
+
+    Returns the number of facts.
+    """
     as_text = {name: pa.dictionary(pa.int32(), pa.string()) for name in _header(file)}
     options = csv.ConvertOptions(column_types=as_text, strings_can_be_null=False)
     rows = csv.read_csv(file, convert_options=options).unify_dictionaries()
@@ -104,7 +104,10 @@ def _header(file: Path) -> list[str]:
 
 
 def pandas_and_script(engine: str, target: str, file: Path) -> int:
-    """As the original project did: pandas, to_sql, then a SQL script. No rejects, no ledger, no lineage."""
+    """Load as the original project does: pandas, to_sql, then a SQL script; no rejects, ledger or lineage.
+
+    Returns the number of facts.
+    """
     url = f"sqlite:///{target}" if engine == "sqlite" else target.replace("postgresql://", "postgresql+psycopg2://", 1)
     database = sqlalchemy.create_engine(url)
     frame = pd.read_csv(file)
@@ -120,7 +123,7 @@ def pandas_and_script(engine: str, target: str, file: Path) -> int:
 
 
 def aggregates_by_duckdb(warehouse: Warehouse, queries: list[str]) -> int:
-    """Read what the aggregates need into DuckDB, in this process, and compute them there. Returns how many rows."""
+    """Read the tables of the aggregates into DuckDB in this process and run the queries. Returns the number of rows."""
     tables: dict[str, set[str]] = {}
     for script in (script for script in scripts().values() if script.layer == "spark"):
         for table, columns in tables_read(script).items():
@@ -130,6 +133,6 @@ def aggregates_by_duckdb(warehouse: Warehouse, queries: list[str]) -> int:
             for table in sorted(tables):
                 batches = tx.arrow_batches(table, tables[table])
                 first = next(batches)
-                database.register("coming", pa.RecordBatchReader.from_batches(first.schema, chain([first], batches)))
-                database.execute(f"CREATE TABLE {table} AS SELECT * FROM coming")
+                database.register("batches", pa.RecordBatchReader.from_batches(first.schema, chain([first], batches)))
+                database.execute(f"CREATE TABLE {table} AS SELECT * FROM batches")
         return sum(len(database.execute(query).fetchall()) for query in queries)

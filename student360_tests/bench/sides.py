@@ -1,6 +1,8 @@
-"""One side of a comparison, in a process of its own: so its memory is its own, and nothing is warm but the disk.
+"""Run one side of a comparison in a separate process, so that its memory can be measured and no cache is warm.
 
-python -m student360_tests.bench.sides ours|trends|floor|pandas ...     prints one line of JSON
+python -m student360_tests.bench.sides student360|trends|floor|pandas ...     prints one line of JSON
+
+The file cache of the operating system stays warm.
 """
 
 import json
@@ -13,9 +15,9 @@ from student360_tests.bench import rivals
 from student360_tests.support.installation import peak_memory
 
 
-def ours() -> dict[str, Any]:
-    """The ingest job through the real assets, in this process; the environment says which installation."""
-    began = time.perf_counter()
+def ingest_job() -> dict[str, Any]:
+    """Run the ingest job in this process on the installation in the environment. Returns times and counts."""
+    start = time.perf_counter()
     from dagster import DagsterInstance
 
     from student360.definitions import defs
@@ -42,7 +44,7 @@ def ours() -> dict[str, Any]:
             steps.setdefault(str(event.step_key), []).append(entry.timestamp)
     return {
         "seconds": done - imported,
-        "import": imported - began,
+        "import": imported - start,
         "statements": statements,
         "events": len(entries),
         "steps": {step: times[-1] - times[0] for step, times in steps.items()},
@@ -50,10 +52,10 @@ def ours() -> dict[str, Any]:
 
 
 def trends(how: str) -> dict[str, Any]:
-    """All aggregates of the Spark layer from the warehouse that the environment names, brought to this process.
+    """Compute all aggregates of the Spark layer from the warehouse in the environment and collect them in this process.
 
-    how: `spark-1` or `spark-2` (so many workers), `duckdb` (the rows are read into it first) or `sql`. Tells how many
-    seconds each took, the session included, and how many rows came out.
+    how: `spark-1` or `spark-2` (the number of workers), `duckdb` (which first reads the rows) or `sql`. Returns the
+    seconds, including the start of the session, and the number of rows.
     """
     from student360.settings import load_settings
     from student360.spark.aggregates import aggregate, tables_read
@@ -63,7 +65,7 @@ def trends(how: str) -> dict[str, Any]:
     url = load_settings().warehouse_url
     aggregates = [script for script in scripts().values() if script.layer == "spark"]
     queries = [check_query(script.name) for script in aggregates]
-    began = time.perf_counter()
+    start = time.perf_counter()
     rows = 0
     if how.startswith("spark"):
         from student360.spark.session import Spark
@@ -77,23 +79,23 @@ def trends(how: str) -> dict[str, Any]:
     else:
         with Warehouse(url=url).reading() as tx:
             rows = sum(len(tx.query(query)) for query in queries)
-    return {"seconds": time.perf_counter() - began, "rows": rows}
+    return {"seconds": time.perf_counter() - start, "rows": rows}
 
 
 def rival(name: str, engine: str, target: str, file: str) -> dict[str, Any]:
-    """One of the others."""
+    """Run one of the other loaders. Returns the seconds and the number of rows."""
     load = {"floor": rivals.floor, "pandas": rivals.pandas_and_script}[name]
-    began = time.perf_counter()
+    start = time.perf_counter()
     rows = load(engine, target, Path(file))
-    return {"seconds": time.perf_counter() - began, "rows": rows}
+    return {"seconds": time.perf_counter() - start, "rows": rows}
 
 
 if __name__ == "__main__":
     match sys.argv[1]:
-        case "ours":
-            told = ours()
+        case "student360":
+            result = ingest_job()
         case "trends":
-            told = trends(sys.argv[2])
+            result = trends(sys.argv[2])
         case _:
-            told = rival(*sys.argv[1:])
-    print(json.dumps(told | {"memory": peak_memory()}))
+            result = rival(*sys.argv[1:])
+    print(json.dumps(result | {"memory": peak_memory()}))

@@ -1,4 +1,4 @@
-"""`student360 sql` prints the statements that run, with all names filled in."""
+"""`student360 sql` prints the statements that the product runs, with all names filled in."""
 
 import re
 from collections.abc import Sequence
@@ -29,18 +29,18 @@ def printed(engine: str) -> str:
 
 @pytest.fixture
 def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements of SQL files that are executed, as they are sent to the database."""
+    """The executed statements of SQL files, as sent to the database."""
     sent: list[str] = []
-    of_files = [0]
+    depth = [0]
     real_run, real_execute = Transaction.run, Transaction.execute
 
     def run_file(self: Transaction, *arguments: Any) -> None:
-        of_files[0] += 1
+        depth[0] += 1
         real_run(self, *arguments)
-        of_files[0] -= 1
+        depth[0] -= 1
 
     def execute(self: Transaction, statement: str, parameters: Sequence[Any] = ()) -> None:
-        if of_files[0]:
+        if depth[0]:
             sent.append(statement)
         real_execute(self, statement, parameters)
 
@@ -49,7 +49,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
-def test_what_is_printed_is_what_runs(installation: Installation, executed: list[str]) -> None:
+def test_the_printed_statements_are_those_that_run(installation: Installation, executed: list[str]) -> None:
     write_district(installation.data / "landing", District(students=30, days=25))
     run_pipeline(installation, load_settings())
     day = "Student_ID,Date,Attendance_Status\nS000001,2025-09-02,Absent\nX1,2025-09-02,Absent\n"
@@ -67,7 +67,7 @@ def test_what_is_printed_is_what_runs(installation: Installation, executed: list
         assert shown in known, statement
 
 
-def test_what_duckdb_computes_of_much_is_printed_too(
+def test_the_statements_that_duckdb_runs_are_printed(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[str] = []
@@ -88,7 +88,7 @@ def test_what_duckdb_computes_of_much_is_printed_too(
     assert all(statement in known for statement in computed)
 
 
-def test_each_table_and_view_has_its_statements_on_the_engines_that_compute_it() -> None:
+def test_each_table_and_view_has_statements_for_every_engine_that_computes_it() -> None:
     computed = {engine: set(computed_by(engine)) for engine in ENGINES}
     for engine, names in computed.items():
         assert not any("{{" in statements_of(name, engine) for name in names)
@@ -97,7 +97,7 @@ def test_each_table_and_view_has_its_statements_on_the_engines_that_compute_it()
     assert {"student_risk", "student_attendance_month", "fact_attendance"} <= computed["duckdb"] < set(scripts())
 
 
-def test_the_command_prints_a_table_and_names_what_there_is_not(installation: Installation) -> None:
+def test_the_command_prints_the_statements_of_a_table_and_reports_unknown_names(installation: Installation) -> None:
     shown = run(installation, "student360", "sql", "student_risk")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.strip() == statements_of("student_risk", installation.engine).strip()

@@ -1,4 +1,4 @@
-"""A contract is the whole truth about a feed: adding one, with its SQL, is adding a feed."""
+"""A contract defines a feed completely: a feed is added by a contract and its SQL."""
 
 import re
 import shutil
@@ -40,7 +40,7 @@ print({"raw_clubs", "stg_clubs", "fact_clubs"} <= keys)
 
 
 @pytest.mark.parametrize("contract", contracts().values(), ids=lambda contract: contract.feed)
-def test_a_contract_is_whole(contract: Contract) -> None:
+def test_a_contract_is_consistent(contract: Contract) -> None:
     names = [column.name for column in contract.columns]
     assert len(set(names)) == len(names)
     assert contract.loads in scripts()
@@ -54,7 +54,7 @@ def test_a_contract_is_whole(contract: Contract) -> None:
 
 
 @ON_SQLITE_ONLY
-def test_the_page_on_adding_a_feed_is_true(installation: Installation) -> None:
+def test_the_instructions_for_adding_a_feed_work(installation: Installation) -> None:
     copy = installation.root / "copy"
     for part in ("student360", "student360_tests", "sql"):
         shutil.copytree(PROJECT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -75,7 +75,7 @@ def write_block(page: str, language: str, path: Path) -> None:
     path.write_text(textwrap.dedent(match[1]), encoding="utf-8")
 
 
-def test_a_chunk_that_is_not_what_its_contract_promises_stops_the_step_and_is_not_quoted() -> None:
+def test_a_chunk_that_violates_its_contract_fails_the_step_without_quoting_values() -> None:
     contract = contracts()["attendance"]
     columns = [column.name for column in (*contract.staging_columns, *LINEAGE)]
     good = pd.DataFrame({name: ["x"] for name in columns})

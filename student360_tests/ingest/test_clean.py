@@ -1,4 +1,4 @@
-"""Cells are typed by contract; what cannot be typed is refused with a reason, never repaired."""
+"""Cells are converted to the type in the contract. A cell that cannot be converted is rejected with a reason."""
 
 from datetime import date
 
@@ -15,7 +15,7 @@ READING = Reading(DateOrder.UNKNOWN, date(2026, 1, 31))
 
 
 def cleaned(kind: Kind, text: str, nullable: bool = False) -> object:
-    """The value, or the reason in brackets."""
+    """Return the value, or the reason code in parentheses."""
     column = Column("x", kind, "", nullable=nullable, not_in_future=True)
     result = clean_values(pd.Series([text], dtype="object"), column, READING)
     reason = result.reasons.iloc[0]
@@ -70,17 +70,17 @@ def cleaned(kind: Kind, text: str, nullable: bool = False) -> object:
         (Kind.TEXT, "=cmd|'/C calc'!A0", "=cmd|'/C calc'!A0"),
     ],
 )
-def test_a_cell_is_typed_or_refused(kind: Kind, text: str, expected: object) -> None:
+def test_a_cell_is_converted_or_rejected(kind: Kind, text: str, expected: object) -> None:
     assert cleaned(kind, text) == expected
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_an_empty_cell_is_missing_where_that_is_allowed_and_refused_where_not(kind: Kind) -> None:
+def test_an_empty_cell_is_null_if_the_column_is_nullable_and_rejected_otherwise(kind: Kind) -> None:
     assert cleaned(kind, "  ", nullable=True) is None
     assert cleaned(kind, "  ") == "(missing_value)"
 
 
-def test_impossible_scores_keep_their_raw_value_and_count_in_no_average() -> None:
+def test_impossible_scores_keep_their_raw_value_and_are_excluded_from_averages() -> None:
     chunk = pd.DataFrame(
         {
             "exam_score": [88.0, 105.0, -1.0, None, 45.0],
@@ -95,7 +95,7 @@ def test_impossible_scores_keep_their_raw_value_and_count_in_no_average() -> Non
     assert judged["homework_bp"].fillna(-1).tolist() == [9000, -1, 10000, -1, -1]
 
 
-def test_every_date_column_and_kind_has_a_cleaner() -> None:
+def test_the_values_of_every_column_can_be_cleaned() -> None:
     for contract in contracts().values():
         for column in contract.columns:
             texts = pd.Series(["x"], dtype="object")
@@ -103,7 +103,7 @@ def test_every_date_column_and_kind_has_a_cleaner() -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_a_few_values_that_are_remembered_are_typed_as_among_many(kind: Kind) -> None:
+def test_cached_values_are_converted_like_uncached_ones(kind: Kind) -> None:
     texts = ["2026-01-05", "13/01/2026", "Done", "", "N/A", "7", "95 %", "yes", "A\0nn", "S 1", "Grade 3"]
     column = Column("x", kind, "", nullable=False, not_in_future=True)
     many = pd.Series(texts + [f"x{number}" for number in range(FEW_TEXTS)], dtype="object")

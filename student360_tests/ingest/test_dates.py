@@ -1,4 +1,4 @@
-"""Dates are proven, not guessed."""
+"""The date order is derived from evidence in the file, never guessed."""
 
 from datetime import date
 
@@ -18,13 +18,13 @@ def parsed(texts: list[str], order: DateOrder) -> list[str | None]:
 
 
 @given(st.lists(days, min_size=1, max_size=30))
-def test_iso_dates_are_read_whatever_the_order(chosen: list[date]) -> None:
+def test_iso_dates_are_read_with_any_date_order(chosen: list[date]) -> None:
     for order in DateOrder:
         assert parsed([day.isoformat() for day in chosen], order) == [day.isoformat() for day in chosen]
 
 
 @given(st.lists(days, min_size=1, max_size=30), st.booleans())
-def test_a_column_is_read_in_the_order_that_it_proves_or_not_at_all(chosen: list[date], month_first: bool) -> None:
+def test_ambiguous_dates_are_read_only_if_the_column_proves_their_order(chosen: list[date], month_first: bool) -> None:
     texts = [f"{day:%m/%d/%Y}" if month_first else f"{day:%d/%m/%Y}" for day in chosen]
     order = evidence(pd.Series(texts, dtype="object")).order
     proven = any(day.day > 12 for day in chosen)
@@ -34,14 +34,14 @@ def test_a_column_is_read_in_the_order_that_it_proves_or_not_at_all(chosen: list
         assert result == (day.isoformat() if proven or same_either_way else "date_ambiguous")
 
 
-def test_a_column_that_contradicts_itself_keeps_only_what_is_certain() -> None:
+def test_a_column_with_contradictory_dates_keeps_only_unambiguous_dates() -> None:
     texts = ["13/01/2026", "01/13/2026", "02/03/2026"]
     order = evidence(pd.Series(texts, dtype="object")).order
     assert order is DateOrder.CONTRADICTORY
     assert parsed(texts, order) == ["2026-01-13", "2026-01-13", "date_ambiguous"]
 
 
-def test_what_is_no_date_is_refused_not_repaired() -> None:
+def test_text_that_is_not_a_date_is_rejected() -> None:
     texts = ["2026-02-30", "45000", "20260102", "5/5/26", "soon", "2026-01-02T10:00:00", "2026-01-02 00:00:00"]
     assert parsed(texts, DateOrder.MONTH_FIRST) == [
         "date_invalid",
@@ -54,7 +54,7 @@ def test_what_is_no_date_is_refused_not_repaired() -> None:
     ]
 
 
-def test_evidence_adds_up_over_chunks() -> None:
+def test_evidence_is_combined_over_chunks() -> None:
     none, day_first = Evidence(), Evidence(first_above_12=True)
     assert (none | day_first).order is DateOrder.DAY_FIRST
     assert (day_first | Evidence(second_above_12=True)).order is DateOrder.CONTRADICTORY

@@ -1,4 +1,4 @@
-"""A file is in exactly one place, taken only when complete, and private wherever we put it."""
+"""Landed files: which are listed, how they are claimed and archived, and their permissions."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ from student360.ingest.files import (
 WHEN = datetime(2026, 1, 5, tzinfo=UTC)
 
 
-def test_only_complete_looking_regular_files_are_seen(tmp_path: Path) -> None:
+def test_only_regular_files_without_temporary_names_are_listed(tmp_path: Path) -> None:
     for name in ("b.csv", ".hidden.csv", "c.csv.part", "~lock.csv", "b.csv.sha256", "Thumbs.db", "A.xlsx"):
         (tmp_path / name).write_text("x")
     (tmp_path / "school").mkdir()
@@ -33,7 +33,7 @@ def test_only_complete_looking_regular_files_are_seen(tmp_path: Path) -> None:
     assert [file.path.name for file in landed_files(tmp_path)] == ["A.xlsx", "b.csv", "a.csv"]
 
 
-def test_a_file_that_grows_is_not_steady(tmp_path: Path) -> None:
+def test_a_growing_file_is_not_steady(tmp_path: Path) -> None:
     growing, done = tmp_path / "growing.csv", tmp_path / "done.csv"
     growing.write_text("a")
     done.write_text("a")
@@ -43,7 +43,7 @@ def test_a_file_that_grows_is_not_steady(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b.csv", "é🎒.csv", "-rf.csv", "x'y\"z;.csv", "n" * 200 + ".csv", "x..%2f.csv"])
-def test_names_are_data_and_survive_the_claim(tmp_path: Path, name: str) -> None:
+def test_unusual_file_names_are_kept_by_claim_and_archive(tmp_path: Path, name: str) -> None:
     landing, work = tmp_path / "landing", tmp_path / "work"
     for folder in (landing, work):
         make_private(folder)
@@ -57,7 +57,7 @@ def test_names_are_data_and_survive_the_claim(tmp_path: Path, name: str) -> None
     assert target.parent == tmp_path / "processed" / "2026" / "01"
 
 
-def test_only_one_of_two_claims_wins(tmp_path: Path) -> None:
+def test_only_one_of_two_claims_succeeds(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x")
     file = landed_files(tmp_path)[0]
     work = tmp_path / "work"
@@ -66,7 +66,7 @@ def test_only_one_of_two_claims_wins(tmp_path: Path) -> None:
     assert claim(file, work) is None
 
 
-def test_what_we_make_is_private_whatever_the_umask(tmp_path: Path) -> None:
+def test_created_files_and_folders_are_private_with_any_umask(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
         make_private(tmp_path / "a" / "b")
@@ -79,7 +79,7 @@ def test_what_we_make_is_private_whatever_the_umask(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_the_effective_day_is_read_from_the_name() -> None:
+def test_the_effective_date_is_read_from_the_file_name() -> None:
     assert date_in_name("attendance_2026-01-05.csv") == date(2026, 1, 5)
     assert date_in_name("roster20260105.csv") == date(2026, 1, 5)
     assert date_in_name("attendance_2026-02-31.csv") is None

@@ -1,4 +1,4 @@
-"""A file is recognised by its name or its header, and by nothing else."""
+"""A feed is recognized by the name or the header of a file."""
 
 import pytest
 
@@ -22,9 +22,9 @@ STUDENTS = "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact"
         ("export.csv", "", None),
     ],
 )
-def test_the_feed_of_a_file(name: str, header: str, feed: str | None) -> None:
+def test_the_feed_is_recognized_by_file_name_or_header(name: str, header: str, feed: str | None) -> None:
     assert recognise(name, header, contracts()) == feed
 
 
-def test_header_names_are_compared_without_case_spaces_and_signs() -> None:
+def test_header_names_are_compared_without_case_spaces_and_punctuation() -> None:
     assert normalised("\ufeffHomework Completion %") == normalised("Homework_Completion_%") == "homework_completion"

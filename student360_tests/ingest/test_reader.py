@@ -1,4 +1,4 @@
-"""The strict reader accounts for every line and guesses nothing."""
+"""The strict CSV reader counts every row and never guesses."""
 
 import codecs
 import csv
@@ -25,15 +25,15 @@ rows = st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=40)
 
 
 def read(data: bytes, block_bytes: int = 2**16) -> tuple[list[list[str]], list[tuple[int, str]], int]:
-    """Rows of text, (line, reason) of refused rows, and the number of rows read."""
+    """Return the accepted rows as text, (line, reason code) of rejected rows, and the number of rows read."""
     good: list[list[str]] = []
-    refused: list[tuple[int, str]] = []
+    rejected: list[tuple[int, str]] = []
     count = 0
     for chunk in StrictCsv(io.BytesIO(data), ATTENDANCE, block_bytes):
         good += chunk.cells.drop(columns="line_no").astype("object").to_numpy().tolist()
-        refused += list(zip(chunk.rejects["line_no"], chunk.rejects["reason_code"], strict=True))
+        rejected += list(zip(chunk.rejects["line_no"], chunk.rejects["reason_code"], strict=True))
         count += chunk.rows_read
-    return good, refused, count
+    return good, rejected, count
 
 
 def written(table: list[tuple[str, str, str]], quoting: Literal[0, 1]) -> bytes:
@@ -44,32 +44,32 @@ def written(table: list[tuple[str, str, str]], quoting: Literal[0, 1]) -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(rows, QUOTING, st.sampled_from([64, 257, 2**16]))
-def test_what_the_csv_module_writes_is_read_back_cell_by_cell(
+def test_files_written_by_the_csv_module_are_read_back_unchanged(
     table: list[tuple[str, str, str]], quoting: Literal[0, 1], block_bytes: int
 ) -> None:
-    good, refused, count = read(written(table, quoting), block_bytes)
+    good, rejected, count = read(written(table, quoting), block_bytes)
     expected = [list(row) for row in table if any(part.strip() for part in row) or quoting == csv.QUOTE_ALL]
     blank = [row for row in good if not any(part.strip() for part in row)]
     assert [row for row in good if row not in blank] == [row for row in expected if any(p.strip() for p in row)]
-    assert refused == []
+    assert rejected == []
     assert count == len(good)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400), st.sampled_from([64, 2**16]))
-def test_any_bytes_are_either_refused_as_a_file_or_conserved_row_by_row(noise: bytes, block_bytes: int) -> None:
+def test_any_bytes_raise_bad_file_or_every_row_is_counted(noise: bytes, block_bytes: int) -> None:
     try:
-        good, refused, count = read(HEADER.encode() + noise, block_bytes)
+        good, rejected, count = read(HEADER.encode() + noise, block_bytes)
     except BadFile as problem:
         assert str(problem)
     else:
-        assert count == len(good) + len(refused)
+        assert count == len(good) + len(rejected)
 
 
-def test_a_refused_row_is_named_with_its_line_even_after_line_breaks_inside_quotes() -> None:
+def test_rejected_rows_have_correct_line_numbers_after_quoted_line_breaks() -> None:
     data = HEADER + 'S1,2026-01-05,"Pre\nsent"\n\nS2,2026-01-05\nS3,2026-01-05,Present,more\nS4,2026-01-05,A\n'
-    good, refused, count = read(data.encode())
-    assert refused == [(5, "missing_cell"), (6, "extra_cell")]
+    good, rejected, count = read(data.encode())
+    assert rejected == [(5, "missing_cell"), (6, "extra_cell")]
     assert [row[0] for row in good] == ["S1", "S4"]
     assert count == 4
 
@@ -96,7 +96,7 @@ def test_a_refused_row_is_named_with_its_line_even_after_line_breaks_inside_quot
         pytest.param(HEADER.encode() + HEADER.encode() + b"S1,2026-01-05,P\n", ["S1"], id="B33 repeated header"),
     ],
 )
-def test_harmless_oddities_are_read(data: bytes, expected: list[str]) -> None:
+def test_harmless_variations_are_accepted(data: bytes, expected: list[str]) -> None:
     ids = []
     for chunk in StrictCsv(io.BytesIO(data), ATTENDANCE):
         ids += chunk.cells["student_id"].to_list()
@@ -123,7 +123,7 @@ def test_harmless_oddities_are_read(data: bytes, expected: list[str]) -> None:
         pytest.param(b"PK\x03\x04" + bytes(30), "binary", id="B34 a zip"),
     ],
 )
-def test_a_bad_file_is_refused_with_its_reason(data: bytes, reason: str | None) -> None:
+def test_a_bad_file_is_refused_with_a_reason_code(data: bytes, reason: str | None) -> None:
     if reason is None:
         list(StrictCsv(io.BytesIO(data), ATTENDANCE))
         return
@@ -132,6 +132,6 @@ def test_a_bad_file_is_refused_with_its_reason(data: bytes, reason: str | None) 
     assert caught.value.reason_code == reason
 
 
-def test_a_misspelt_column_gets_a_hint() -> None:
+def test_the_error_for_a_misspelled_column_suggests_the_correct_name() -> None:
     with pytest.raises(BadFile, match="is it the column 'attendance_statu'"):
         list(StrictCsv(io.BytesIO(b"Student_ID,Date,Attendance_Statu\n"), ATTENDANCE))

@@ -1,4 +1,4 @@
-"""Rows of a file that contradict each other are found wherever they stand, in any number of chunks."""
+"""Contradicting rows of a file are found at any distance and in any number of chunks."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -24,7 +24,7 @@ ROWS = st.lists(
 
 
 def staged(rows: list[tuple[str, int, str | None, str]], first_line: int) -> pd.DataFrame:
-    """A staged chunk of attendance, with the types that cleaning gives."""
+    """Return a staged chunk of attendance with the dtypes of cleaned values."""
     frame = pd.DataFrame(rows, columns=["student_id", "date_key", "subject", "attendance_status"])
     frame["subject_label"] = frame["subject"]
     texts = ["student_id", "subject", "subject_label", "attendance_status"]
@@ -37,29 +37,29 @@ def staged(rows: list[tuple[str, int, str | None, str]], first_line: int) -> pd.
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(rows=ROWS, size=st.integers(1, 12), at_once=st.sampled_from([1, 7, 1_000]))
-def test_the_lines_are_those_whose_key_came_with_another_value(
+def test_contradicting_lines_are_those_whose_key_has_several_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[tuple], size: int, at_once: int
 ) -> None:
     monkeypatch.setattr(repeats, "ROWS_AT_ONCE", at_once)
     found = Repeats(contracts()["attendance"], tmp_path)
-    said = defaultdict(set)
+    values = defaultdict(set)
     for start in range(0, len(rows), size):
         found.add(staged(rows[start : start + size], start))
     for *key, status in rows:
-        said[tuple(key)].add(status)
-    expected = [line for line, (*key, _) in enumerate(rows) if len(said[tuple(key)]) > 1]
+        values[tuple(key)].add(status)
+    expected = [line for line, (*key, _) in enumerate(rows) if len(values[tuple(key)]) > 1]
     assert found.contradicting_lines().tolist() == expected
     found.close()
-    assert not list(tmp_path.iterdir()), "nothing is left where it kept them"
+    assert not list(tmp_path.iterdir()), "temporary files are left"
 
 
-def test_rows_that_are_told_apart_by_their_order_contradict_nobody(tmp_path: Path) -> None:
+def test_rows_distinguished_by_their_order_never_contradict_each_other(tmp_path: Path) -> None:
     contract = contracts()["performance"]
-    dated = contract.told_apart_by_order_without
+    column = contract.told_apart_by_order_without
     rows = pd.DataFrame({name: pd.Series([1, 2], dtype="Int64") for name in contract.value_columns})
     rows = rows.assign(line_no=[2, 3], **dict.fromkeys(contract.natural_key, 7))
     for value, lines in ((7, [2, 3]), (None, [])):
         found = Repeats(contract, tmp_path)
-        found.add(rows.assign(**{str(dated): pd.Series([value, value], dtype="Int64")}))
+        found.add(rows.assign(**{str(column): pd.Series([value, value], dtype="Int64")}))
         assert found.contradicting_lines().tolist() == lines
         found.close()

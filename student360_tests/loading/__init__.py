@@ -1,1 +1,1 @@
-"""See the package of the same name."""
+"""Tests of `student360.loading`."""

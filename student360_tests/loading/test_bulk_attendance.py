@@ -1,4 +1,4 @@
-"""The months of very many students, which DuckDB counts, are what the database counts a day at a time."""
+"""Attendance by month counted by DuckDB (many students) equals what the database counts (single days)."""
 
 import logging
 import shutil
@@ -23,7 +23,7 @@ HEADER = "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact,Schoo
 
 
 def roster(moved: int) -> bytes:
-    """All students; the first few go to another school."""
+    """Return a roster in which the first `moved` students are at another school."""
     rows = (
         f"{student},Ana Diaz,2012-01-01,Grade 5,,SCH-{2 if number < moved else 1},5-A"
         for number, student in enumerate(STUDENTS)
@@ -32,7 +32,7 @@ def roster(moved: int) -> bytes:
 
 
 def attendance(seed: int, first: int, last: int) -> bytes:
-    """Some days with one to four periods, at a school that is told or not; not every student has a row every day."""
+    """Return random attendance: 90 % of the students on each day, one to four periods, with or without a school."""
     random = Random(seed)
     rows = [
         f"{student},{day},{period},{random.choice(CODES)},{random.choice(['', '', 'SCH-1', 'SCH-2'])}"
@@ -44,8 +44,8 @@ def attendance(seed: int, first: int, last: int) -> bytes:
     return "\n".join(["Student_ID,Date,Period,Attendance_Status,School_ID", *rows, ""]).encode()
 
 
-def with_days_off(settings: Settings, folder: Path) -> Settings:
-    """The same, with a day without school for all, and one for one school."""
+def with_closures(settings: Settings, folder: Path) -> Settings:
+    """Return the settings with two closures: one for all schools, one for a single school."""
     rules = folder / "rules"
     shutil.copytree(settings.reference_dir, rules)
     rows = f"{DAYS[5]},{DAYS[5]},no_school,Storm,\n{DAYS[25]},{DAYS[25]},no_school,Flood,SCH-2\n"
@@ -53,37 +53,37 @@ def with_days_off(settings: Settings, folder: Path) -> Settings:
     return replace(settings, reference_dir=rules)
 
 
-def months_as_the_database_counts(installation: Installation, settings: Settings) -> tuple[str, ...]:
-    """What is wrong with the months, by the database's own count of all facts."""
+def differences_from_database(installation: Installation, settings: Settings) -> tuple[str, ...]:
+    """Return the differences between the stored months and the database's count of all facts."""
     return next(promise.broken for promise in verify(installation.warehouse, settings) if promise.name == FIGURES)
 
 
 @pytest.fixture(autouse=True)
-def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def _use_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk_attendance, "MANY_MONTHS", 1)
     monkeypatch.setattr(bulk_attendance, "FACTS_AT_ONCE", 300)
 
 
 @pytest.mark.parametrize("day_rule", ["share", "half", "any"])
-def test_days_periods_schools_and_closures_are_counted_as_by_the_database(
+def test_days_periods_schools_and_closures_are_counted_as_in_the_database(
     installation: Installation, day_rule: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = with_days_off(replace(load_settings(), day_rule=day_rule), tmp_path)
+    settings = with_closures(replace(load_settings(), day_rule=day_rule), tmp_path)
     installation.drop(f"students_{DAYS[0]}.csv", roster(0))
     installation.drop(f"attendance_{DAYS[40]}.csv", attendance(1, 0, 40))
     with caplog.at_level(logging.INFO, bulk_attendance.__name__):
         run_pipeline(installation, settings)
     assert f"attendance of {DAYS[0]:%Y%m} is counted: 1 of" in caplog.text
     assert installation.warehouse.row_count("student_attendance_month") > 2 * len(STUDENTS)
-    assert months_as_the_database_counts(installation, settings) == ()
+    assert differences_from_database(installation, settings) == ()
     installation.drop(f"students_{DAYS[50]}.csv", roster(9))
     installation.drop(f"attendance_{DAYS[60]}.csv", attendance(2, 35, 60))
     run_pipeline(installation, settings)
-    assert months_as_the_database_counts(installation, settings) == ()
+    assert differences_from_database(installation, settings) == ()
 
 
 @pytest.mark.parametrize("many", [1, 10**9])
-def test_what_came_before_is_carried_along_in_whatever_order_days_come(
+def test_running_totals_are_correct_in_any_order_of_arrival(
     installation: Installation, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_attendance, "MANY_MONTHS", many)
@@ -92,7 +92,7 @@ def test_what_came_before_is_carried_along_in_whatever_order_days_come(
     for number, (first, last) in enumerate(spans):
         installation.drop(f"attendance_{number}.csv", attendance(number, first, last))
         run_pipeline(installation, load_settings())
-        assert months_as_the_database_counts(installation, load_settings()) == (), f"after days {first} to {last}"
+        assert differences_from_database(installation, load_settings()) == (), f"after days {first} to {last}"
     wrong = installation.warehouse.frame(
         "SELECT * FROM (SELECT days_before, SUM(days_recorded) OVER in_order - days_recorded AS days,"
         " parts_before, SUM(absent_parts) OVER in_order - absent_parts AS parts,"
@@ -103,7 +103,7 @@ def test_what_came_before_is_carried_along_in_whatever_order_days_come(
     assert wrong.empty
 
 
-def test_where_only_absences_are_sent_the_database_counts(
+def test_the_database_counts_if_only_absences_are_sent(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = replace(load_settings(), attendance_sent="absences_only")
@@ -112,4 +112,4 @@ def test_where_only_absences_are_sent_the_database_counts(
     with caplog.at_level(logging.INFO, bulk_attendance.__name__):
         run_pipeline(installation, settings)
     assert caplog.text == ""
-    assert months_as_the_database_counts(installation, settings) == ()
+    assert differences_from_database(installation, settings) == ()

@@ -1,4 +1,4 @@
-"""What a school takes back is taken back, with a trace; what it only forgot to send stays."""
+"""Corrections: withdrawn rows, the change log, changes of tiers, and students whose id or identity changes."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ DAYS = ("2026-01-05", "2026-01-06", "2026-01-07", "2026-01-08", "2026-01-09")
 
 
 def week(*leave_out: str, status: str = "Absent") -> str:
-    """A week of two students without some `student day` rows."""
+    """Return a week of two students without the rows in `leave_out`, each given as 'student day'."""
     rows = [f"{student},{day},{status}\n" for day in DAYS for student in ("S1", "S2")]
     return HEADER + "".join(row for row in rows if row.rsplit(",", 1)[0].replace(",", " ") not in leave_out)
 
@@ -38,7 +38,8 @@ def changes(installation: Installation, change: str) -> list[tuple[object, ...]]
     return [tuple(None if pd.isna(cell) else cell for cell in row) for row in frame.itertuples(index=False)]
 
 
-def counted_and_there(installation: Installation) -> tuple[int, int]:
+def fact_counts(installation: Installation) -> tuple[int, int]:
+    """Return the number of attendance facts, counted, and from the row count query."""
     counted = "SELECT COUNT(*) AS n FROM fact_attendance"
     expected = scripts()["fact_attendance"].row_count_query
     return int(installation.warehouse.frame(counted)["n"][0]), int(
@@ -47,7 +48,7 @@ def counted_and_there(installation: Installation) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("mode", ["delta", "window", "snapshot"])
-def test_a_row_that_is_no_longer_sent_is_withdrawn_where_the_feed_says_so(
+def test_a_row_that_is_no_longer_sent_is_withdrawn_depending_on_the_load_mode(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_ATTENDANCE", mode)
@@ -57,15 +58,15 @@ def test_a_row_that_is_no_longer_sent_is_withdrawn_where_the_feed_says_so(
     withdrawn = [] if mode == "delta" else [("attendance_2026-01-12.csv", 0, "S1", 20260106, "absent", None)]
     assert changes(installation, "withdrawn") == withdrawn
     assert days_of(installation) == 5 - len(withdrawn)
-    assert counted_and_there(installation) == (10 - len(withdrawn),) * 2
+    assert fact_counts(installation) == (10 - len(withdrawn),) * 2
     if mode == "delta":
         return
     load({"attendance_2026-01-11.csv": week(status="Present")})
-    assert days_of(installation) == 4, "an older export brought back what a newer one had withdrawn"
+    assert days_of(installation) == 4, "an older export restored a row that a newer one had withdrawn"
     assert ledger(installation)["attendance_2026-01-11.csv"] == (10, 0, 0, 10, 0, 0)
 
 
-def test_a_window_says_nothing_about_the_days_outside_it(
+def test_a_window_withdraws_only_rows_inside_it(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_ATTENDANCE", "window")
@@ -73,10 +74,10 @@ def test_a_window_says_nothing_about_the_days_outside_it(
     load({"attendance_2026-01-12.csv": HEADER + "S1,2026-01-06,Present\nS1,2026-01-08,Present\nS2,2026-01-07,Absent\n"})
     left = installation.warehouse.frame("SELECT DISTINCT date_key FROM fact_attendance ORDER BY date_key")["date_key"]
     assert left.to_list() == [20260105, 20260106, 20260107, 20260108, 20260109]
-    assert counted_and_there(installation)[0] == 7
+    assert fact_counts(installation)[0] == 7
 
 
-def test_files_of_one_landing_are_taken_in_the_order_of_their_days(
+def test_files_dropped_together_are_loaded_in_date_order(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_ATTENDANCE", "snapshot")
@@ -89,10 +90,10 @@ def test_files_of_one_landing_are_taken_in_the_order_of_their_days(
         }
     )
     assert days_of(installation) == 3
-    assert counted_and_there(installation) == (8, 8)
+    assert fact_counts(installation) == (8, 8)
 
 
-def test_a_file_that_would_withdraw_too_much_withdraws_nothing_until_somebody_says_so(
+def test_a_file_that_exceeds_the_withdrawal_limit_withdraws_nothing(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_ATTENDANCE", "snapshot")
@@ -101,11 +102,11 @@ def test_a_file_that_would_withdraw_too_much_withdraws_nothing_until_somebody_sa
     load({"attendance_2026-01-12.csv": HEADER + "S1,2026-01-05,Present\n"})
     files = installation.warehouse.frame("SELECT sweep, rows_withdrawn FROM ingest_file ORDER BY file_id DESC LIMIT 1")
     assert files.to_numpy().tolist() == [["held", 0]]
-    assert counted_and_there(installation) == (10, 10)
+    assert fact_counts(installation) == (10, 10)
     assert days_of(installation) == 4, "the rows of the file itself are loaded"
 
 
-def test_a_refused_row_protects_its_student_from_being_withdrawn(
+def test_a_rejected_row_protects_the_rows_of_its_student_from_withdrawal(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_ATTENDANCE", "snapshot")
@@ -119,7 +120,7 @@ def test_a_refused_row_protects_its_student_from_being_withdrawn(
     assert days_of(installation, "S1") == 5
 
 
-def test_a_snapshot_of_one_school_leaves_the_others_alone(
+def test_a_snapshot_of_one_school_withdraws_no_rows_of_other_schools(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_ATTENDANCE", "snapshot")
@@ -135,7 +136,7 @@ def test_a_snapshot_of_one_school_leaves_the_others_alone(
     assert (days_of(installation, "S1"), days_of(installation, "S2")) == (4, 5)
 
 
-def test_a_student_who_left_the_roster_is_no_longer_current_and_comes_back_with_a_newer_one(
+def test_a_student_missing_from_a_roster_snapshot_is_not_current_until_a_newer_one(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_STUDENTS", "snapshot")
@@ -146,7 +147,7 @@ def test_a_student_who_left_the_roster_is_no_longer_current_and_comes_back_with_
     assert installation.warehouse.frame(current)["student_id"].to_list() == ["S1"]
     load({"students_2026-01-15.csv": STUDENTS})
     assert installation.warehouse.frame(current)["student_id"].to_list() == ["S1"], (
-        "an older roster brought a leaver back"
+        "an older roster made a former student current again"
     )
     load({"students_2026-03-01.csv": STUDENTS})
     versions = installation.warehouse.frame(
@@ -156,14 +157,16 @@ def test_a_student_who_left_the_roster_is_no_longer_current_and_comes_back_with_
 
 
 @pytest.mark.parametrize("mode", ["delta", "snapshot"])
-def test_a_school_that_takes_a_correction_back_sends_the_first_bytes_again(
+def test_sending_the_first_file_again_reverts_a_correction(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_ATTENDANCE", mode)
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})
     load({"attendance_2026-01-11.csv": week()})
     assert len(ledger(installation)) == 3
-    assert installation.warehouse.row_count("ingest_file") == 2, "nothing came in between: it is the same export"
+    assert installation.warehouse.row_count("ingest_file") == 2, (
+        "without a file in between it is a duplicate of the same export"
+    )
     load({"attendance_2026-01-12.csv": week(status="Present")})
     assert days_of(installation) == 0
     load({"attendance_2026-01-13.csv": week()})
@@ -178,10 +181,12 @@ def test_the_change_log_names_the_file_and_line_of_every_change(installation: In
     added = changes(installation, "added")
     assert len(added) == 11
     assert ("attendance_2026-01-12.csv", 4, "S1", 20260112, None, None) in added
-    assert ("attendance_2026-01-10.csv", 6, "S1", 20260107, None, None) in added, "a changed row was once added"
+    assert ("attendance_2026-01-10.csv", 6, "S1", 20260107, None, None) in added, (
+        "a changed row is also listed as added"
+    )
 
 
-def test_who_moved_to_another_tier_is_told_with_the_line_behind_it(installation: Installation, load: Load) -> None:
+def test_tier_changes_name_the_file_and_line_that_caused_them(installation: Installation, load: Load) -> None:
     good = HEADER + "".join(f"S1,2025-10-{day:02},Present\n" for day in range(1, 31))
     load({"students_2025-09-01.csv": STUDENTS, "attendance_2025-10-31.csv": good})
     load({"attendance_2025-11-30.csv": HEADER + "".join(f"S1,2025-11-{day:02},Absent\n" for day in range(1, 11))})
@@ -198,7 +203,7 @@ def test_who_moved_to_another_tier_is_told_with_the_line_behind_it(installation:
     assert tiers["n"][0] == 2
 
 
-def test_another_name_and_birth_date_under_the_same_id_is_a_warning_and_both_versions_stay(
+def test_a_new_name_and_birth_date_for_an_id_cause_a_warning_and_keep_both_versions(
     installation: Installation, load: Load
 ) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
@@ -213,7 +218,7 @@ def test_another_name_and_birth_date_under_the_same_id_is_a_warning_and_both_ver
     assert installation.warehouse.frame(warnings).astype("int64").to_numpy().tolist() == [[2, 20260201, 0]]
 
 
-def test_a_typo_in_the_name_or_in_the_birth_date_is_a_correction_and_no_warning(
+def test_a_typo_in_the_name_or_birth_date_is_corrected_without_a_warning(
     installation: Installation, load: Load
 ) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
@@ -224,7 +229,7 @@ def test_a_typo_in_the_name_or_in_the_birth_date_is_a_correction_and_no_warning(
 
 
 @pytest.mark.parametrize("new_id_came_first", [False, True])
-def test_a_declared_id_change_moves_the_history(
+def test_a_declared_id_change_moves_the_history_to_the_new_id(
     installation: Installation, load: Load, new_id_came_first: bool
 ) -> None:
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})
@@ -242,11 +247,11 @@ def test_a_declared_id_change_moves_the_history(
     )
     assert versions["homeroom"].to_list() == ["3-A", "3-B"]
     load({"attendance_2026-02-03.csv": HEADER + "S1,2026-02-03,Absent\n"})
-    assert days_of(installation, "N1") == 6, "a late row with the old id still finds its student"
-    assert counted_and_there(installation)[0] == counted_and_there(installation)[1]
+    assert days_of(installation, "N1") == 6, "a late row with the old id still belongs to the student"
+    assert fact_counts(installation)[0] == fact_counts(installation)[1]
 
 
-def test_ids_that_change_twice_end_with_one_student_and_an_unknown_one_waits(
+def test_an_id_that_changes_twice_is_one_student_and_an_unknown_id_waits(
     installation: Installation, load: Load
 ) -> None:
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})

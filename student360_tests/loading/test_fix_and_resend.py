@@ -1,4 +1,4 @@
-"""A refused row comes back corrected; files are loaded again from the archive; what differs is found."""
+"""Rejected rows are corrected and sent again, archived files are reprocessed, and verify finds damage."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from student360.operations.reprocess import OperatorProblem, allow_withdrawals, 
 from student360.operations.verify import verify
 from student360.settings import Settings, load_settings
 from student360_tests.conftest import NewInstallation, run_pipeline
-from student360_tests.loading.test_corrections import counted_and_there, days_of, week
+from student360_tests.loading.test_corrections import days_of, fact_counts, week
 from student360_tests.loading.test_loading import STUDENTS, assert_same, by_natural_key, ledger
 from student360_tests.support.installation import Installation
 
@@ -35,7 +35,7 @@ def broken(installation: Installation) -> list[str]:
     return [line for promise in verify(installation.warehouse, load_settings()) for line in promise.broken]
 
 
-def test_refused_rows_come_as_a_csv_with_reasons_and_dropping_it_back_resolves_exactly_them(
+def test_rejected_rows_are_written_as_a_csv_and_resolved_by_dropping_it_back(
     installation: Installation, load: Load
 ) -> None:
     bad = "S1,2026-02-30,Present\nS1,2025-11-03\n,2025-11-04,Absent\n"
@@ -51,7 +51,7 @@ def test_refused_rows_come_as_a_csv_with_reasons_and_dropping_it_back_resolves_e
     load({path.name: corrected})
     assert ledger(installation)[path.name] == (3, 2, 0, 0, 1, 0)
     left = installation.warehouse.frame("SELECT line_no, file_name FROM v_rejected_rows WHERE is_open = 1")
-    assert left.to_numpy().tolist() == [[3, path.name]], "the row that is still wrong is open in its newest file alone"
+    assert left.to_numpy().tolist() == [[3, path.name]], "a row that is still wrong is open only in its newest file"
     second = next(p for p in (installation.data / "quarantine" / "to_correct").iterdir() if p.name != path.name)
     final = second.read_text(encoding="utf-8-sig").replace("2025-11-03", "2025-11-03,Late")
     load({"attendance_last_one.csv": final})
@@ -60,7 +60,7 @@ def test_refused_rows_come_as_a_csv_with_reasons_and_dropping_it_back_resolves_e
     assert broken(installation) == []
 
 
-def test_a_corrected_row_is_as_old_as_the_export_it_comes_from(installation: Installation, load: Load) -> None:
+def test_a_corrected_row_keeps_the_date_of_its_original_export(installation: Installation, load: Load) -> None:
     load({"students_2025-09-01.csv": STUDENTS, "attendance_2025-12-01.csv": HEADER + GOOD + "S2,2025-11-03x,Present\n"})
     load({"attendance_2025-12-05.csv": HEADER + "S2,2025-11-03,Absent\n"})
     load({"attendance_fixed.csv": to_correct(installation).read_text(encoding="utf-8-sig").replace("03x", "03")})
@@ -69,9 +69,7 @@ def test_a_corrected_row_is_as_old_as_the_export_it_comes_from(installation: Ins
     assert installation.warehouse.frame(OPEN).empty
 
 
-def test_a_cell_that_looks_like_a_formula_is_harmless_in_the_csv_and_comes_back_as_it_was(
-    installation: Installation, load: Load
-) -> None:
+def test_a_formula_is_escaped_in_the_csv_and_restored_when_it_is_loaded(installation: Installation, load: Load) -> None:
     header = "Student_ID,Subject,Exam_Score,Homework_Completion_%,Teacher_Comments,Date\n"
     rows = "".join(f"S1,Math,70,50,fine,2025-10-{day:02}\n" for day in range(1, 20))
     load(
@@ -87,7 +85,7 @@ def test_a_cell_that_looks_like_a_formula_is_harmless_in_the_csv_and_comes_back_
     assert comment["teacher_comment"].to_list() == ["=cmd()"]
 
 
-def test_of_a_file_that_was_refused_as_a_whole_all_rows_come_back(installation: Installation, load: Load) -> None:
+def test_all_rows_of_a_quarantined_file_are_written_to_the_csv(installation: Installation, load: Load) -> None:
     load({"students_2025-09-01.csv": STUDENTS, "attendance_2025-12-01.csv": HEADER + "S1,soon,P\nS2,later,P\n"})
     rows = rows_of(to_correct(installation))
     assert [row["Student_ID"] for row in rows] == ["S1", "S2"]
@@ -102,7 +100,7 @@ def test_of_a_file_that_was_refused_as_a_whole_all_rows_come_back(installation: 
     assert installation.warehouse.frame(OPEN).empty
 
 
-def test_undated_scores_that_are_corrected_overwrite_no_other(installation: Installation, load: Load) -> None:
+def test_corrected_undated_scores_do_not_overwrite_others(installation: Installation, load: Load) -> None:
     header = "Student_ID,Subject,Exam_Score,Homework_Completion_%,Teacher_Comments\n"
     scores = "".join(f"S1,Math,{70 + n},50,\n" for n in range(20)) + "S1,Math,ninety,50,\n"
     load({"students_2025-09-01.csv": STUDENTS, "performance_2025-12-01.csv": header + scores})
@@ -113,7 +111,7 @@ def test_undated_scores_that_are_corrected_overwrite_no_other(installation: Inst
     assert found.to_list() == [float(70 + n) for n in range(20)] + [90.0]
 
 
-def test_loading_everything_again_from_the_archive_gives_what_a_first_load_gives(
+def test_reprocessing_the_whole_archive_gives_the_result_of_the_first_load(
     new_installation: NewInstallation, engine: str, tmp_path: Path
 ) -> None:
     files = write_district(tmp_path / "sample", District(students=40, days=15, seed=3))
@@ -136,7 +134,7 @@ def test_loading_everything_again_from_the_archive_gives_what_a_first_load_gives
     assert_same(results[0], results[1])
 
 
-def test_a_file_in_quarantine_is_loaded_again_after_a_setting_changed(
+def test_a_quarantined_file_can_be_reprocessed_after_a_setting_has_changed(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(
@@ -154,28 +152,26 @@ def test_a_file_in_quarantine_is_loaded_again_after_a_setting_changed(
     assert broken(installation) == []
 
 
-def test_a_file_that_is_no_longer_in_the_archive_stops_everything_before_it_begins(
-    installation: Installation, load: Load
-) -> None:
+def test_reprocessing_is_refused_if_a_file_is_missing_from_the_archive(installation: Installation, load: Load) -> None:
     load({"students_2025-09-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})
     next((installation.data / "processed").rglob("*attendance*")).unlink()
     with pytest.raises(OperatorProblem, match="no longer in the archive"):
         reprocess(installation.warehouse, load_settings(), ["attendance"])
-    assert counted_and_there(installation) == (10, 10)
+    assert fact_counts(installation) == (10, 10)
     with pytest.raises(OperatorProblem, match="No file or feed"):
         reprocess(installation.warehouse, load_settings(), ["nonsense"])
 
 
-def test_an_operator_allows_the_withdrawals_that_were_held_back(
+def test_an_operator_can_allow_withdrawals_that_were_held(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_LOAD_MODE_ATTENDANCE", "snapshot")
     monkeypatch.setenv("STUDENT360_MAX_WITHDRAWALS", "3")
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})
     load({"attendance_2026-01-12.csv": HEADER + "S1,2026-01-05,Present\n"})
-    assert counted_and_there(installation) == (10, 10)
+    assert fact_counts(installation) == (10, 10)
     assert allow_withdrawals(installation.warehouse, load_settings(), "attendance_2026-01-12.csv") == 9
-    assert counted_and_there(installation) == (1, 1)
+    assert fact_counts(installation) == (1, 1)
     assert (days_of(installation, "S1"), days_of(installation, "S2")) == (0, 0)
     assert broken(installation) == []
     actions = installation.warehouse.frame("SELECT action FROM operator_action")["action"]
@@ -205,23 +201,23 @@ DAMAGE = {
 
 
 @pytest.mark.fault("F37")
-@pytest.mark.parametrize("told", [*DAMAGE, *DAMAGE_OF_FILES])
-def test_damage_done_by_hand_is_found(installation: Installation, load: Load, told: str) -> None:
+@pytest.mark.parametrize("expected", [*DAMAGE, *DAMAGE_OF_FILES])
+def test_verify_finds_manual_damage(installation: Installation, load: Load, expected: str) -> None:
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-10.csv": week()})
     assert broken(installation) == []
-    if told in DAMAGE:
+    if expected in DAMAGE:
         with installation.warehouse.transaction() as tx:
-            tx.execute(DAMAGE[told])
+            tx.execute(DAMAGE[expected])
     else:
-        DAMAGE_OF_FILES[told](installation)
-    assert any(told in line for line in broken(installation)), broken(installation)
+        DAMAGE_OF_FILES[expected](installation)
+    assert any(expected in line for line in broken(installation)), broken(installation)
 
 
 @pytest.mark.fault("F38")
-def test_a_warehouse_that_was_lost_is_rebuilt_from_the_archive(
+def test_a_lost_warehouse_is_rebuilt_from_the_archive(
     installation: Installation, load: Load, settings: Settings
 ) -> None:
-    """As after a restore from an older backup: the ledger does not know the newest files, verify names them."""
+    """As after a restore of an older backup: the newest files are missing from the ledger, and verify lists them."""
     load({"students_2026-01-01.csv": STUDENTS})
     load({"attendance_2026-01-10.csv": week()})
     with installation.warehouse.transaction() as tx:
@@ -240,4 +236,4 @@ def test_a_warehouse_that_was_lost_is_rebuilt_from_the_archive(
     assert [path.name for path in settings.landing.iterdir()] == ["attendance_2026-01-10.csv"]
     load()
     assert broken(installation) == []
-    assert counted_and_there(installation) == (10, 10)
+    assert fact_counts(installation) == (10, 10)

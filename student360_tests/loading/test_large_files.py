@@ -1,4 +1,4 @@
-"""A large file, staged as Parquet and merged by DuckDB, ends as a small one does; nothing of it is lost on the way."""
+"""Large files, staged as Parquet and merged by DuckDB, give the same result as small ones."""
 
 import stat
 from dataclasses import replace
@@ -35,7 +35,7 @@ S1,2026-01-08,,Present
 
 
 @pytest.fixture(autouse=True)
-def _every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def _treat_every_file_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDENT360_LARGE_FILE_MEGABYTES", "0")
 
 
@@ -45,7 +45,7 @@ def staged(installation: Installation) -> list[Path]:
 
 
 def stage(installation: Installation, name: str, content: str) -> None:
-    """Take a file as far as staging."""
+    """Receive and stage a file, without merging it."""
     installation.drop(name, content.encode())
     receive(installation.warehouse, load_settings(), ATTENDANCE, "test")
     stage_feed(installation.warehouse, ATTENDANCE, load_settings(), "test")
@@ -55,7 +55,7 @@ def rejects(installation: Installation) -> pd.DataFrame:
     return installation.warehouse.frame("SELECT file_id, line_no, column_name, reason FROM row_reject ORDER BY 1, 2, 3")
 
 
-def test_all_feeds_end_as_they_do_by_way_of_the_staging_table(
+def test_all_feeds_give_the_same_result_as_through_the_staging_table(
     tmp_path: Path, new_installation: NewInstallation, engine: str
 ) -> None:
     files = write_district(tmp_path, District(students=80, days=30))
@@ -70,27 +70,25 @@ def test_all_feeds_end_as_they_do_by_way_of_the_staging_table(
             n: t.drop(columns="received_at", errors="ignore") for n, t in contents(installation.warehouse).items()
         }
         results.append((tables, ledger(installation), rejects(installation)))
-    (tables, counts, refused), (tables_of_large, counts_of_large, refused_of_large) = results
+    (tables, counts, rejected), (tables_of_large, counts_of_large, rejected_of_large) = results
     assert_same(tables, tables_of_large)
     assert counts == counts_of_large
-    pd.testing.assert_frame_equal(refused, refused_of_large)
+    pd.testing.assert_frame_equal(rejected, rejected_of_large)
 
 
-def test_repeats_contradictions_unknown_students_and_codes_are_counted_as_ever(
-    installation: Installation, load: Load
-) -> None:
+def test_repeats_contradictions_unknown_students_and_codes_are_counted(installation: Installation, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-08.csv": MESSY})
     assert ledger(installation)["attendance_2026-01-08.csv"] == (9, 3, 0, 1, 4, 1)
     assert rejects(installation)["line_no"].to_list() == [5, 6, 9, 10]
     facts = installation.warehouse.frame("SELECT line_no FROM fact_attendance ORDER BY line_no")
-    assert facts["line_no"].to_list() == [2, 4, 7], "of rows that say the same, the last one is the source"
+    assert facts["line_no"].to_list() == [2, 4, 7], "of equal rows, the last one is the source"
     codes = installation.warehouse.frame("SELECT code FROM dim_attendance_codes WHERE category = 'UNMAPPED'")
     assert codes["code"].to_list() == ["dozing"]
     load({"students_2026-01-09.csv": STUDENTS + "S9,Chidi Diaz,2012-01-01,Grade 5,,SCH-1,5-A\n"})
     assert ledger(installation)["attendance_2026-01-08.csv"] == (9, 4, 0, 1, 4, 0)
 
 
-def test_the_rows_lie_in_a_private_file_until_they_are_merged_and_examples_in_the_staging_table(
+def test_rows_are_staged_in_a_private_parquet_file_and_samples_in_the_staging_table(
     installation: Installation, load: Load
 ) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
@@ -104,13 +102,13 @@ def test_the_rows_lie_in_a_private_file_until_they_are_merged_and_examples_in_th
     assert stat.S_IMODE(parquet.stat().st_mode) == 0o600
     assert stat.S_IMODE(parquet.parent.stat().st_mode) == 0o700
     examples = installation.warehouse.frame("SELECT line_no FROM stg_attendance ORDER BY line_no")
-    assert examples["line_no"].to_list() == [2, 27], "one of each code, subject and school"
+    assert examples["line_no"].to_list() == [2, 27], "one row for each code, subject and school"
     load({})
     assert installation.warehouse.row_count("fact_attendance") == 26
     assert staged(installation) == []
 
 
-def test_one_that_may_meet_facts_is_merged_like_any_other(installation: Installation, load: Load) -> None:
+def test_a_large_file_about_existing_facts_updates_only_older_ones(installation: Installation, load: Load) -> None:
     day = "Student_ID,Date,Attendance_Status\nS1,2026-01-05,{}\nS2,2026-01-05,Present\n"
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-06.csv": day.format("Absent")})
     load({"attendance_2026-01-08.csv": day.format("Excused"), "attendance_2026-01-07.csv": day.format("Late")})
@@ -118,7 +116,7 @@ def test_one_that_may_meet_facts_is_merged_like_any_other(installation: Installa
     assert ledger(installation)["attendance_2026-01-07.csv"] == (2, 0, 0, 2, 0, 0)
 
 
-def test_of_two_that_are_about_the_same_days_the_newer_one_is_right(installation: Installation, load: Load) -> None:
+def test_of_two_large_files_about_the_same_day_the_newer_one_counts(installation: Installation, load: Load) -> None:
     day = "Student_ID,Date,Attendance_Status\nS1,2026-01-05,{}\n"
     load(
         {
@@ -131,9 +129,7 @@ def test_of_two_that_are_about_the_same_days_the_newer_one_is_right(installation
     assert ledger(installation)["attendance_2026-01-07.csv"] == (1, 0, 0, 1, 0, 0)
 
 
-def test_a_database_that_was_restored_without_the_parquet_file_stages_again(
-    installation: Installation, load: Load
-) -> None:
+def test_a_file_is_staged_again_if_its_parquet_file_is_missing(installation: Installation, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
     stage(installation, "attendance_2026-01-08.csv", MESSY)
     for path in staged(installation):
@@ -143,7 +139,7 @@ def test_a_database_that_was_restored_without_the_parquet_file_stages_again(
     assert len(rejects(installation)) == 4
 
 
-def test_a_reference_to_nothing_stops_the_merge_and_nothing_of_it_stays(installation: Installation, load: Load) -> None:
+def test_a_missing_dimension_row_rolls_back_the_merge(installation: Installation, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
     stage(installation, "attendance_2026-01-08.csv", MESSY)
     for rules in ("dim_attendance_codes", "dim_subjects", "dim_schools"):
@@ -158,7 +154,7 @@ def test_a_reference_to_nothing_stops_the_merge_and_nothing_of_it_stays(installa
 
 
 @pytest.mark.parametrize("large_from", [1000, 0], ids=["small", "large"])
-def test_no_key_of_a_fact_stands_twice_however_its_first_rows_came(
+def test_fact_keys_are_unique_after_a_small_and_a_large_first_load(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch, large_from: int
 ) -> None:
     monkeypatch.setenv("STUDENT360_LARGE_FILE_MEGABYTES", str(large_from))
@@ -168,7 +164,7 @@ def test_no_key_of_a_fact_stands_twice_however_its_first_rows_came(
     assert installation.warehouse.row_count("fact_attendance") == 3
 
 
-def test_what_a_process_that_died_left_behind_is_removed(installation: Installation, load: Load) -> None:
+def test_staging_files_of_a_dead_process_are_removed(installation: Installation, load: Load) -> None:
     folder = load_settings().staged
     (folder / "spilled").mkdir(parents=True)
     (folder / "attendance-0.parquet").write_bytes(b"half")

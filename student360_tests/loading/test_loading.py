@@ -1,4 +1,4 @@
-"""Every row that was sent is in the warehouse, or the ledger says why not; sending again changes nothing."""
+"""Every row sent is loaded or has a reason in the ledger, and loading a file again changes nothing."""
 
 import random
 from collections.abc import Callable
@@ -34,7 +34,7 @@ LINEAGE = {"file_id", "line_no", "confirmed_on_key"}
 
 
 def contents(warehouse: Warehouse) -> dict[str, pd.DataFrame]:
-    """Every table that people read, without surrogates and lineage, in a fixed order."""
+    """Return every core and mart table except dim_dates, sorted, without the lineage columns."""
     names = [s.name for s in scripts().values() if s.layer in ("core", "marts") and s.name != "dim_dates"]
     frames = {}
     for name in names:
@@ -50,14 +50,16 @@ def assert_same(left: dict[str, pd.DataFrame], right: dict[str, pd.DataFrame]) -
 
 
 def ledger(installation: Installation) -> dict[str, tuple[int, ...]]:
-    """(read, loaded, updated, unchanged, rejected, waiting) by name of the file."""
+    """Return (read, loaded, updated, unchanged, rejected, waiting) by file name."""
     with installation.warehouse.reading() as tx:
         files = file_table(tx)
     return {row["name"]: tuple(int(row[c]) for c in COUNTS) for row in files.to_dict("records")}
 
 
 @pytest.mark.fault("F27")
-def test_rows_wait_for_their_student_and_are_merged_when_it_comes(installation: Installation, load: Load) -> None:
+def test_rows_wait_for_their_student_and_are_merged_when_the_student_arrives(
+    installation: Installation, load: Load
+) -> None:
     load({"attendance_2026-01-05.csv": ATTENDANCE})
     assert ledger(installation)["attendance_2026-01-05.csv"] == (3, 0, 0, 0, 0, 3)
     load({"students_2026-01-01.csv": STUDENTS})
@@ -71,7 +73,7 @@ def test_rows_wait_for_their_student_and_are_merged_when_it_comes(installation: 
 
 
 @pytest.mark.fault("F23")
-def test_the_same_bytes_again_are_a_duplicate_and_change_nothing(installation: Installation, load: Load) -> None:
+def test_a_file_with_known_content_is_a_duplicate_and_changes_nothing(installation: Installation, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-05.csv": ATTENDANCE})
     before = contents(installation.warehouse)
     load({"attendance_again.csv": ATTENDANCE})
@@ -84,7 +86,7 @@ def test_the_same_bytes_again_are_a_duplicate_and_change_nothing(installation: I
 
 
 @pytest.mark.fault("F25")
-def test_a_newer_export_corrects_and_an_older_one_never_does(installation: Installation, load: Load) -> None:
+def test_a_newer_export_corrects_facts_and_an_older_one_does_not(installation: Installation, load: Load) -> None:
     row = "Student_ID,Date,Attendance_Status\nS1,2026-01-05,{}\n"
     code = (
         "SELECT c.code FROM fact_attendance AS f JOIN dim_attendance_codes AS c"
@@ -98,9 +100,7 @@ def test_a_newer_export_corrects_and_an_older_one_never_does(installation: Insta
     assert installation.warehouse.frame(code)["code"].to_list() == ["excused"]
 
 
-def test_an_export_that_confirms_a_value_also_protects_it_from_older_ones(
-    installation: Installation, load: Load
-) -> None:
+def test_a_confirmed_value_is_protected_from_older_exports(installation: Installation, load: Load) -> None:
     row = "Student_ID,Date,Attendance_Status\nS1,2026-01-05,{}\n"
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-06.csv": row.format("Absent")})
     load({"attendance_2026-01-10.csv": row.format("absent")})
@@ -108,7 +108,7 @@ def test_an_export_that_confirms_a_value_also_protects_it_from_older_ones(
     assert ledger(installation)["attendance_2026-01-08.csv"] == (1, 0, 0, 1, 0, 0)
 
 
-def test_students_keep_their_versions(installation: Installation, load: Load) -> None:
+def test_changes_of_a_student_are_kept_as_versions(installation: Installation, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
     load({"students_2026-02-01.csv": STUDENTS.replace("3-A", "3-B").replace("Ana Costa", "Ana Costa-Lima")})
     load({"students_2026-01-15.csv": STUDENTS.replace("3-A", "3-Z")})
@@ -122,7 +122,7 @@ def test_students_keep_their_versions(installation: Installation, load: Load) ->
     ]
 
 
-def test_a_blank_in_a_newer_roster_does_not_erase_what_is_known(installation: Installation, load: Load) -> None:
+def test_a_blank_in_a_newer_roster_does_not_erase_a_known_value(installation: Installation, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
     load({"students_2026-02-01.csv": STUDENTS.replace("555-1", "").replace("3-A", "")})
     row = installation.warehouse.frame("SELECT emergency_contact, homeroom FROM dim_students WHERE student_id = 'S1'")
@@ -130,9 +130,7 @@ def test_a_blank_in_a_newer_roster_does_not_erase_what_is_known(installation: In
     assert ledger(installation)["students_2026-02-01.csv"] == (2, 0, 0, 2, 0, 0)
 
 
-def test_several_rosters_dropped_at_once_are_taken_in_the_order_of_their_days(
-    installation: Installation, load: Load
-) -> None:
+def test_rosters_dropped_together_are_loaded_in_date_order(installation: Installation, load: Load) -> None:
     load(
         {
             "students_2026-03-01.csv": STUDENTS.replace("3-A", "3-C"),
@@ -146,7 +144,7 @@ def test_several_rosters_dropped_at_once_are_taken_in_the_order_of_their_days(
     assert rooms["homeroom"].to_list() == ["3-A", "3-B", "3-C"]
 
 
-def test_a_bad_row_never_stops_the_good_ones(installation: Installation, load: Load) -> None:
+def test_bad_rows_do_not_prevent_good_rows_from_being_loaded(installation: Installation, load: Load) -> None:
     good = "".join(f"S1,2025-10-{day:02},Present\n" for day in range(1, 31))
     bad = "S1,2026-02-30,Present\nS1,,Present\nS1,2025-11-03\n,2025-11-04,Absent\n"
     load(
@@ -167,7 +165,7 @@ def test_a_bad_row_never_stops_the_good_ones(installation: Installation, load: L
     ]
 
 
-def test_two_rows_that_contradict_each_other_are_both_refused(installation: Installation, load: Load) -> None:
+def test_two_rows_that_contradict_each_other_are_both_rejected(installation: Installation, load: Load) -> None:
     one = "S1,2026-01-05,Present\nS1,2026-01-05,Absent\n"
     other = "S2,2026-01-05,P\n" * 2
     rows = f"Student_ID,Date,Attendance_Status\n{one}{other}"
@@ -177,7 +175,7 @@ def test_two_rows_that_contradict_each_other_are_both_refused(installation: Inst
     assert lines.to_numpy().tolist() == [[2, "conflicting_duplicate"], [3, "conflicting_duplicate"]]
 
 
-def test_rows_that_write_the_subject_in_other_letters_say_the_same(installation: Installation, load: Load) -> None:
+def test_subjects_are_compared_without_case(installation: Installation, load: Load) -> None:
     rows = (
         "S1,2026-01-05,Math,Present\nS1,2026-01-05,MATH,Present\nS1,2026-01-05,Art,Present\nS1,2026-01-05,art,Absent\n"
     )
@@ -191,8 +189,8 @@ def test_rows_that_write_the_subject_in_other_letters_say_the_same(installation:
     assert installation.warehouse.frame("SELECT line_no FROM row_reject ORDER BY line_no")["line_no"].tolist() == [4, 5]
 
 
-def test_a_file_in_which_all_contradicts_itself_is_refused_in_no_time(installation: Installation, load: Load) -> None:
-    """Lessons sent without their period: every student has two words about every day."""
+def test_all_rows_of_a_large_contradictory_file_are_rejected(installation: Installation, load: Load) -> None:
+    """Lessons sent without their period: two different codes for every student and day."""
     days = [date(2025, 1, 1) + timedelta(days=n) for n in range(50)]
     rows = "".join(f"S{n},{day},{code}\n" for n in range(400) for day in days for code in ("Present", "Absent"))
     load({"students_2026-01-01.csv": STUDENTS, "attendance.csv": "Student_ID,Date,Attendance_Status\n" + rows})
@@ -209,7 +207,7 @@ def test_a_file_in_which_all_contradicts_itself_is_refused_in_no_time(installati
         ("attendance.csv", ATTENDANCE.replace("2026-01-05", "soon"), "too_many_rejects"),
     ],
 )
-def test_a_bad_file_goes_to_quarantine_with_a_reason_and_what_to_do(
+def test_a_bad_file_is_quarantined_with_a_reason(
     installation: Installation, load: Load, name: str, content: str, reason: str
 ) -> None:
     load({"students_2026-01-01.csv": STUDENTS, name: content})
@@ -223,7 +221,7 @@ def test_a_bad_file_goes_to_quarantine_with_a_reason_and_what_to_do(
     assert installation.warehouse.row_count("dim_students") == 2
 
 
-def test_an_unknown_code_lowers_coverage_and_the_reference_heals_history(
+def test_an_unknown_code_lowers_coverage_until_it_is_added_to_the_reference(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = "".join(f"S1,2026-01-{day:02},{'Zoom' if day > 28 else 'Present'}\n" for day in range(5, 31))
@@ -248,7 +246,7 @@ def test_an_unknown_code_lowers_coverage_and_the_reference_heals_history(
     assert after["attendance_rate"] == pytest.approx(100 * 24 / 26)
 
 
-def test_scores_without_day_or_name_are_told_apart_by_their_order(installation: Installation, load: Load) -> None:
+def test_scores_without_date_and_assessment_are_numbered_in_order(installation: Installation, load: Load) -> None:
     header = "Student_ID,Subject,Exam_Score,Homework_Completion_%,Teacher_Comments\n"
     rows = header + "S1,Math,70,100%,\n" * 2 + "S1,Math,90,-5,\n"
     load({"students_2026-01-01.csv": STUDENTS, "performance_2026-01-09.csv": rows})
@@ -263,7 +261,7 @@ def test_scores_without_day_or_name_are_told_apart_by_their_order(installation: 
 
 
 @pytest.mark.parametrize("staged_as", ["rows", "parquet"])
-def test_a_date_late_in_a_file_that_disproves_the_order_of_its_dates_counts_for_all_of_it(
+def test_the_date_order_is_determined_from_the_whole_file(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch, staged_as: str
 ) -> None:
     if staged_as == "parquet":
@@ -272,15 +270,15 @@ def test_a_date_late_in_a_file_that_disproves_the_order_of_its_dates_counts_for_
     rows = f"S1,13/04/2026,,Present\nS1,03/04/2026,,Present\n{many_blocks}S1,04/14/2026,,Present\n"
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-05-01.csv": f"Student_ID,Date,Period,Status\n{rows}"})
     assert ledger(installation)["attendance_2026-05-01.csv"] == (400_003, 400_002, 0, 0, 1, 0)
-    refused = installation.warehouse.frame("SELECT line_no, reason_code FROM row_reject")
-    assert refused.to_dict("records") == [{"line_no": 3, "reason_code": "date_ambiguous"}]
+    rejects = installation.warehouse.frame("SELECT line_no, reason_code FROM row_reject")
+    assert rejects.to_dict("records") == [{"line_no": 3, "reason_code": "date_ambiguous"}]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_order_of_arrival_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, new_installation: NewInstallation, engine: str, seed: int
 ) -> None:
-    """The same files all at once, and one by one in random order, give the same warehouse."""
+    """Loading all files together and one by one in random order gives the same warehouse."""
     folder = tmp_path_factory.mktemp("sample")
     files = write_district(folder, District(students=60, days=25, seed=seed))
     order = list(files)
@@ -297,7 +295,7 @@ def test_the_order_of_arrival_does_not_matter(
 
 
 def by_natural_key(warehouse: Warehouse) -> dict[str, pd.DataFrame]:
-    """Facts and the risk view with surrogate keys replaced by what they stand for."""
+    """Return facts and the risk view with natural keys instead of surrogate keys."""
     queries = {
         "attendance": "SELECT i.student_id, f.date_key, b.code, f.period, c.code AS status FROM fact_attendance AS f"
         " JOIN student_identity AS i ON i.student_durable_key = f.student_durable_key"
@@ -318,36 +316,38 @@ def by_natural_key(warehouse: Warehouse) -> dict[str, pd.DataFrame]:
 
 
 class PowerCut(BaseException):
-    """The process dies here."""
+    """Simulates the end of the process."""
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_load_that_dies_anywhere_and_runs_again_ends_the_same(
+def test_a_load_interrupted_at_random_statements_ends_with_the_same_result(
     tmp_path_factory: pytest.TempPathFactory,
     new_installation: NewInstallation,
     engine: str,
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Cut the power at random statements, again and again, until the load gets through."""
+    """The load is interrupted at random statements and restarted until it succeeds."""
     files = write_district(tmp_path_factory.mktemp("sample"), District(students=40, days=15, seed=7))
     results = []
     real = Transaction.execute
     rng = random.Random(seed)
-    for cut in (False, True):
+    for interrupted in (False, True):
         installation = new_installation(engine)
         for path in files:
             installation.drop(path.name, path.read_bytes())
         for attempt in range(40):
-            fuse = [rng.randrange(5, 160) if cut and attempt < 25 else 10**9]
+            remaining = [rng.randrange(5, 160) if interrupted and attempt < 25 else 10**9]
 
-            def burning(self: Transaction, statement: str, parameters: object = (), fuse: list[int] = fuse) -> None:
-                fuse[0] -= 1
-                if fuse[0] == 0:
+            def execute(
+                self: Transaction, statement: str, parameters: object = (), remaining: list[int] = remaining
+            ) -> None:
+                remaining[0] -= 1
+                if remaining[0] == 0:
                     raise PowerCut
                 real(self, statement, parameters)  # type: ignore[arg-type]
 
-            monkeypatch.setattr(Transaction, "execute", burning)
+            monkeypatch.setattr(Transaction, "execute", execute)
             try:
                 run_pipeline(installation, load_settings())
             except PowerCut:
@@ -362,7 +362,7 @@ def test_a_load_that_dies_anywhere_and_runs_again_ends_the_same(
     assert_same(results[0], results[1])
 
 
-def test_a_fault_of_ours_stops_one_file_and_quotes_no_value(
+def test_an_internal_error_quarantines_one_file_without_quoting_values(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def faulty(texts: pd.Series, column: Column, reading: Reading) -> Cleaned:
@@ -379,7 +379,7 @@ def test_a_fault_of_ours_stops_one_file_and_quotes_no_value(
     assert "2026" not in files["reason"][0]
 
 
-def test_a_file_that_was_moved_by_a_run_that_died_is_found_by_its_claim(installation: Installation, load: Load) -> None:
+def test_a_file_archived_by_an_interrupted_run_is_found_by_its_claim_id(installation: Installation, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
     with installation.warehouse.transaction() as tx:
         tx.execute("UPDATE file_drop SET archived_at = NULL, archived_path = NULL")
@@ -389,7 +389,7 @@ def test_a_file_that_was_moved_by_a_run_that_died_is_found_by_its_claim(installa
 
 
 @pytest.mark.parametrize("written", ["before it is staged", "before it is archived"])
-def test_a_writer_that_keeps_the_file_open_across_the_claim_loses_nothing(
+def test_rows_written_after_the_claim_are_loaded(
     installation: Installation, load: Load, settings: Settings, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     load({"students_2026-01-01.csv": STUDENTS})
@@ -408,7 +408,7 @@ def test_a_writer_that_keeps_the_file_open_across_the_claim_loses_nothing(
     assert not list((installation.data / "landing").iterdir())
 
 
-def test_a_daily_file_for_a_feed_leaves_the_others_alone(installation: Installation, load: Load) -> None:
+def test_a_load_leaves_no_month_pending_and_sets_the_as_of_date(installation: Installation, load: Load) -> None:
     load({"students_2026-01-01.csv": STUDENTS, "attendance_2026-01-05.csv": ATTENDANCE})
     touched = installation.warehouse.frame("SELECT COUNT(*) AS n FROM touched_student_month")["n"][0]
     assert touched == 0

@@ -1,4 +1,4 @@
-"""The real export set, messy as it came: each row accounted for, whatever the order of the files."""
+"""The real export set, with its errors: every row is loaded, and the order of the files does not matter."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from student360_tests.conftest import NewInstallation, run_pipeline
 from student360_tests.loading.test_loading import assert_same, by_natural_key, ledger
 from student360_tests.support.installation import Installation
 
-# What the original project asks of its facts: the mean of a student's exam scores below 60 is "High Risk: Academics",
-# that of homework completion below 50 is at risk too; attendance, of which these files have none, decides first.
+# The rules of the original project: mean exam score below 60, mean homework completion below 50. Its attendance rule,
+# which has priority, is left out because these files contain no attendance.
 ORIGINAL_RULES = """
     SELECT
         s.student_id,
@@ -35,7 +35,7 @@ def loaded(installation: Installation, folder: Path, batches: list[tuple[str, ..
 
 
 @pytest.mark.xdist_group("shared")
-def test_all_four_files_are_loaded_to_the_last_row(installation: Installation, shared_data: Path) -> None:
+def test_every_row_of_the_four_files_is_loaded(installation: Installation, shared_data: Path) -> None:
     warehouse = loaded(installation, shared_data, [FILES])
     assert ledger(installation) == {f"{name}.csv": (rows, rows, 0, 0, 0, 0) for name, rows in ROWS.items()}
 
@@ -79,7 +79,7 @@ def test_facts_before_students_give_the_same_warehouse(
 
 
 @pytest.mark.xdist_group("shared")
-def test_the_seed_rules_name_the_students_of_the_original_rules(
+def test_the_seed_rules_flag_the_same_students_as_the_original_rules(
     installation: Installation, shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_RULE_SET", "seed")
@@ -96,4 +96,4 @@ def test_the_seed_rules_name_the_students_of_the_original_rules(
     two, one = low_scores & low_homework, low_scores ^ low_homework
     assert set(ours.index[ours["risk_tier"] == "HIGH"]) == two
     assert set(ours.index[ours["risk_tier"] == "MODERATE"]) == one
-    assert set(ours["risk_tier"]) == {"MODERATE", "INSUFFICIENT_DATA"}, "without attendance nobody is on track"
+    assert set(ours["risk_tier"]) == {"MODERATE", "INSUFFICIENT_DATA"}, "without attendance no student is on track"

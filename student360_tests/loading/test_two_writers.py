@@ -1,4 +1,4 @@
-"""Two writers at once: correct, nobody fails, the second waits or finds nothing to do."""
+"""Two concurrent writers: both succeed, each row is loaded once, and the second one waits."""
 
 import logging
 import subprocess
@@ -21,26 +21,26 @@ MATERIALIZE = (
 )
 
 
-def make_dagsters_storage(installation: Installation) -> None:
-    """As the first start of Dagster does: two processes that make it at the same moment fail, whatever they run."""
+def create_dagster_storage(installation: Installation) -> None:
+    """Create Dagster's storage first: two processes that create it at the same time fail."""
     with installation.instance():
         pass
 
 
 @pytest.mark.fault("F13")
-def test_two_materialisations_at_once_load_each_row_once(installation: Installation) -> None:
+def test_two_concurrent_materializations_load_each_row_once(installation: Installation) -> None:
     files = write_district(installation.data / "landing", District(students=400, days=60))
-    make_dagsters_storage(installation)
+    create_dagster_storage(installation)
     program = Path(sys.executable).parent / MATERIALIZE[0]
     environment = installation.environment | {"STUDENT360_SETTLE_SECONDS": "0"}
-    both = [
+    processes = [
         subprocess.Popen(
             [program, *MATERIALIZE[1:]], env=environment, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
         for _ in range(2)
     ]
-    told = [process.communicate()[1].decode() for process in both]
-    assert [process.returncode for process in both] == [0, 0], "".join(text[-3000:] for text in told)
+    errors = [process.communicate()[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "".join(text[-3000:] for text in errors)
     ledger = installation.warehouse.frame("SELECT * FROM ingest_file")
     assert len(ledger) == len(files)
     assert_every_row_is_accounted_for(ledger)
@@ -53,23 +53,23 @@ def test_two_materialisations_at_once_load_each_row_once(installation: Installat
 
 
 @pytest.mark.fault("F30")
-def test_the_second_writer_waits_and_says_so(
+def test_the_second_writer_waits_and_logs_it(
     installation: Installation, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 300)
     caplog.set_level(logging.WARNING, "student360")
     installation.warehouse.prepare()
-    begun = threading.Event()
+    started = threading.Event()
 
     def first_writer() -> None:
         with installation.warehouse.transaction() as tx:
-            begun.set()
+            started.set()
             time.sleep(1.5)
             tx.execute("INSERT INTO setting (name, value) VALUES ('writer', 'first')")
 
     thread = threading.Thread(target=first_writer)
     thread.start()
-    begun.wait()
+    started.wait()
     with installation.warehouse.transaction() as tx:
         assert tx.value("SELECT value FROM setting WHERE name = 'writer'") == "first"
         tx.execute("UPDATE setting SET value = 'second' WHERE name = 'writer'")

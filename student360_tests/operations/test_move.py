@@ -1,4 +1,4 @@
-"""Moving installation: all of a warehouse arrives, is compared, and can be taken up again after a power cut."""
+"""Moving a warehouse to the other engine: everything is copied and compared, and an interrupted move is resumed."""
 
 import io
 from collections.abc import Callable
@@ -20,20 +20,20 @@ from student360_tests.support.installation import Installation
 from student360_tests.test_definitions import run
 
 ROUTES = pytest.mark.parametrize(("old", "new"), [("sqlite", "postgres"), ("postgres", "sqlite")])
-FullInstallation = Callable[[str], Installation]
+LoadedInstallation = Callable[[str], Installation]
 
 
 @pytest.fixture
-def full_installation(new_installation: NewInstallation) -> FullInstallation:
-    """An installation with a small district in it."""
+def loaded_installation(new_installation: NewInstallation) -> LoadedInstallation:
+    """A function that creates an installation with a small district loaded."""
 
-    def _full_installation(engine: str) -> Installation:
+    def _loaded_installation(engine: str) -> Installation:
         installation = new_installation(engine)
         write_district(installation.data / "landing", District(students=40, days=20))
         run_pipeline(installation, load_settings())
         return installation
 
-    return _full_installation
+    return _loaded_installation
 
 
 def contents(warehouse: Warehouse) -> dict[str, Content]:
@@ -42,10 +42,10 @@ def contents(warehouse: Warehouse) -> dict[str, Content]:
 
 
 @ROUTES
-def test_everything_arrives_and_the_next_file_goes_on_from_there(
-    full_installation: FullInstallation, new_installation: NewInstallation, old: str, new: str
+def test_a_move_copies_everything_and_the_next_file_loads_into_the_target(
+    loaded_installation: LoadedInstallation, new_installation: NewInstallation, old: str, new: str
 ) -> None:
-    before = full_installation(old)
+    before = loaded_installation(old)
     old_contents = contents(before.warehouse)
     after = new_installation(new)
     if old == "postgres":
@@ -68,62 +68,62 @@ def test_everything_arrives_and_the_next_file_goes_on_from_there(
 
 
 def move_in_process(source: Warehouse, target: Warehouse) -> str:
-    said = io.StringIO()
+    output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moving, "warehouse_url", lambda url: url)
-        move(source.url, target, Console(file=said, width=200))
-    return said.getvalue()
+        move(source.url, target, Console(file=output, width=200))
+    return output.getvalue()
 
 
 class PowerCut(BaseException):
-    """The process dies here."""
+    """Simulates the end of the process."""
 
 
 @ROUTES
-def test_a_move_that_dies_is_taken_up_again_and_nobody_works_in_half_an_installation(
-    full_installation: FullInstallation,
+def test_an_interrupted_move_is_resumed_and_an_incomplete_target_cannot_be_used(
+    loaded_installation: LoadedInstallation,
     new_installation: NewInstallation,
     monkeypatch: pytest.MonkeyPatch,
     old: str,
     new: str,
 ) -> None:
-    before, after = full_installation(old), new_installation(new)
+    before, after = loaded_installation(old), new_installation(new)
     real = Transaction.append
     for table in (t.name for t in tables() if t.name in ("dim_dates", "student_month", "fact_attendance")):
 
-        def cut(self: Transaction, name: str, rows: pa.Table, table: str = table) -> int:
+        def append_and_stop(self: Transaction, name: str, rows: pa.Table, table: str = table) -> int:
             written = real(self, name, rows)
             if name == table:
                 raise PowerCut
             return written
 
         with monkeypatch.context() as patch:
-            patch.setattr(Transaction, "append", cut)
+            patch.setattr(Transaction, "append", append_and_stop)
             with pytest.raises(PowerCut):
                 move_in_process(before.warehouse, after.warehouse)
         with pytest.raises(WarehouseError, match="not finished"):
             after.warehouse.row_count("dim_students")
-    said = move_in_process(before.warehouse, after.warehouse)
-    assert "already present, identical" in said
-    assert "copied, identical" in said
+    output = move_in_process(before.warehouse, after.warehouse)
+    assert "already present, identical" in output
+    assert "copied, identical" in output
     assert contents(after.warehouse) == contents(before.warehouse)
 
 
 @ROUTES
-def test_what_arrives_damaged_is_noticed_and_not_kept(
-    full_installation: FullInstallation,
+def test_rows_that_arrive_damaged_are_detected_and_discarded(
+    loaded_installation: LoadedInstallation,
     new_installation: NewInstallation,
     monkeypatch: pytest.MonkeyPatch,
     old: str,
     new: str,
 ) -> None:
-    before, after = full_installation(old), new_installation(new)
+    before, after = loaded_installation(old), new_installation(new)
     real = Transaction.append
 
     def damaging(self: Transaction, name: str, rows: pa.Table) -> int:
         if name == "dim_schools":
-            shouted = pa.array([text.upper() + "!" for text in rows["school_id"].to_pylist()])
-            rows = rows.set_column(rows.column_names.index("school_id"), "school_id", shouted)
+            changed = pa.array([text.upper() + "!" for text in rows["school_id"].to_pylist()])
+            rows = rows.set_column(rows.column_names.index("school_id"), "school_id", changed)
         return real(self, name, rows)
 
     with monkeypatch.context() as patch:
@@ -134,8 +134,8 @@ def test_what_arrives_damaged_is_noticed_and_not_kept(
     assert contents(after.warehouse) == contents(before.warehouse)
 
 
-def test_a_installation_that_is_lived_in_is_never_overwritten(full_installation: FullInstallation) -> None:
-    first, second = full_installation("sqlite"), full_installation("postgres")
+def test_a_warehouse_that_is_not_empty_is_never_overwritten(loaded_installation: LoadedInstallation) -> None:
+    first, second = loaded_installation("sqlite"), loaded_installation("postgres")
     with pytest.raises(MoveProblem, match="not empty"):
         move_in_process(first.warehouse, second.warehouse)
     with pytest.raises(MoveProblem, match="same warehouse"):
@@ -143,7 +143,7 @@ def test_a_installation_that_is_lived_in_is_never_overwritten(full_installation:
     assert second.warehouse.row_count("dim_students") > 0
 
 
-def test_a_place_where_nothing_is_is_named_and_not_made(new_installation: NewInstallation) -> None:
+def test_a_missing_source_is_reported_and_not_created(new_installation: NewInstallation) -> None:
     installation = new_installation("postgres")
     result = run(installation, "python", "-m", "student360", "move", f"sqlite:///{installation.root}/nothing.db")
     assert result.returncode == 1
@@ -151,7 +151,7 @@ def test_a_place_where_nothing_is_is_named_and_not_made(new_installation: NewIns
     assert not (installation.root / "nothing.db").exists()
 
 
-def test_the_hash_tells_a_null_from_a_blank_and_a_shift_between_cells() -> None:
+def test_the_hash_distinguishes_null_from_blank_and_shifted_cells() -> None:
     def content(*rows: tuple[str | None, str | None]) -> Content:
         columns = [pa.array(cells, pa.string()) for cells in zip(*rows, strict=True)]
         return Content().with_rows(pa.record_batch(columns, names=["a", "b"]))

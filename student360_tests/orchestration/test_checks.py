@@ -1,4 +1,4 @@
-"""What is wrong with a load is shown by the checks of its table, in words, with counts and without a value."""
+"""Asset checks report problems of a load with counts and a description of the fix, without quoting values."""
 
 import shutil
 from collections.abc import Callable
@@ -19,7 +19,7 @@ CANARY = "Zyx-Canary-7731"
 
 @pytest.fixture
 def ingest(installation: Installation) -> Callable[[dict[str, str]], ExecuteInProcessResult]:
-    """Drop files and run the ingest job."""
+    """A function that drops files and runs the ingest job."""
 
     def _ingest(files: dict[str, str]) -> ExecuteInProcessResult:
         for name, text in files.items():
@@ -31,7 +31,7 @@ def ingest(installation: Installation) -> Callable[[dict[str, str]], ExecuteInPr
 
 
 def evaluations(result: ExecuteInProcessResult) -> dict[str, AssetCheckEvaluation]:
-    """By table and name of the check."""
+    """Return the check evaluations by `table.check`."""
     found = result.get_asset_check_evaluations()
     return {f"{each.asset_key.to_user_string()}.{each.check_name}": each for each in found}
 
@@ -47,7 +47,7 @@ def metadata(result: ExecuteInProcessResult, table: str) -> dict[str, Any]:
     return {name: value.value for event in events for name, value in event.metadata.items()}
 
 
-def test_each_kind_of_trouble_has_a_check_that_says_what_to_do(
+def test_each_kind_of_problem_fails_a_check_that_describes_the_fix(
     installation: Installation,
     ingest: Callable[[dict[str, str]], ExecuteInProcessResult],
     monkeypatch: pytest.MonkeyPatch,
@@ -84,7 +84,7 @@ def test_each_kind_of_trouble_has_a_check_that_says_what_to_do(
     assert "missing" in str(refused["reason"])
 
 
-def test_what_a_load_changed_is_counted_in_the_metadata(
+def test_the_metadata_counts_added_changed_and_withdrawn_rows(
     ingest: Callable[[dict[str, str]], ExecuteInProcessResult],
 ) -> None:
     good = HEADER + "".join(f"S1,2025-10-{day:02},Present\n" for day in range(1, 31))
@@ -99,7 +99,7 @@ def test_what_a_load_changed_is_counted_in_the_metadata(
     assert metadata(second, "student_risk_tier")["moved_from_on_track_to_high"] == 1
 
 
-def test_a_file_of_no_feed_and_what_lies_about_in_landing_are_told(
+def test_unknown_and_ignored_files_in_landing_fail_their_checks(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("student360.ingest.files.LEFT_ALONE_SECONDS", -1)
@@ -118,7 +118,7 @@ def test_a_file_of_no_feed_and_what_lies_about_in_landing_are_told(
     assert CANARY not in repr(left)
 
 
-def test_absences_alone_are_asked_about_and_wrong_rules_are_shown(
+def test_attendance_without_presence_and_invalid_rules_fail_their_checks(
     installation: Installation,
     ingest: Callable[[dict[str, str]], ExecuteInProcessResult],
     monkeypatch: pytest.MonkeyPatch,
@@ -142,4 +142,4 @@ def test_absences_alone_are_asked_about_and_wrong_rules_are_shown(
     (mistake,) = table(second["risk_rules.rules_valid"], "where")
     assert (mistake["line"], mistake["column"], mistake["value"]) == (2, "threshold", "high")
     days = installation.warehouse.frame("SELECT SUM(days_recorded) AS days FROM student_attendance_month")["days"][0]
-    assert days == 2 * 2, "both days count for both students now"
+    assert days == 2 * 2, "both days now count for both students"

@@ -1,4 +1,4 @@
-"""The IO manager stores pandas frames, iterators of them and Spark frames in the table named like the asset."""
+"""The IO manager stores pandas frames, iterators of frames and Spark frames in the table named after the asset."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,14 +25,14 @@ def stored(installation: Installation) -> list[list[Any]]:
     return installation.warehouse.frame("SELECT * FROM agg_risk_tiers ORDER BY 1").to_numpy().tolist()
 
 
-def test_a_frame_replaces_what_was_there(installation: Installation, manager: WarehouseIOManager) -> None:
+def test_a_frame_replaces_the_contents_of_the_table(installation: Installation, manager: WarehouseIOManager) -> None:
     manager.handle_output(build_output_context(asset_key=TABLE), ROWS)
     manager.handle_output(build_output_context(asset_key=TABLE), ROWS.head(1))
     assert stored(installation) == [["Grade 1", "HIGH", 3]]
 
 
 @pytest.mark.fault("F42")
-def test_an_iterator_is_written_piece_by_piece_in_one_transaction(
+def test_an_iterator_of_frames_is_written_in_one_transaction(
     installation: Installation, manager: WarehouseIOManager
 ) -> None:
     def pieces(fail: bool) -> Iterator[pd.DataFrame]:
@@ -48,22 +48,26 @@ def test_an_iterator_is_written_piece_by_piece_in_one_transaction(
     assert len(stored(installation)) == 2
 
 
-def test_append_adds(installation: Installation, manager: WarehouseIOManager) -> None:
+def test_append_mode_adds_rows(installation: Installation, manager: WarehouseIOManager) -> None:
     manager.handle_output(build_output_context(asset_key=TABLE), ROWS.head(1))
     append = build_output_context(asset_key=TABLE, definition_metadata={"write_mode": "append"})
     manager.handle_output(append, ROWS.tail(1))
     assert len(stored(installation)) == 2
 
 
-def test_rows_come_back_as_pandas_whole_or_in_batches(installation: Installation, manager: WarehouseIOManager) -> None:
+def test_rows_are_loaded_as_one_pandas_frame_or_in_batches(
+    installation: Installation, manager: WarehouseIOManager
+) -> None:
     manager.handle_output(build_output_context(asset_key=TABLE), ROWS)
-    whole = manager.load_input(build_input_context(asset_key=TABLE))
-    pd.testing.assert_frame_equal(whole, ROWS)
+    frame = manager.load_input(build_input_context(asset_key=TABLE))
+    pd.testing.assert_frame_equal(frame, ROWS)
     batches = build_input_context(asset_key=TABLE, definition_metadata={"load_as": "pandas_batches"})
     pd.testing.assert_frame_equal(pd.concat(manager.load_input(batches)), ROWS)
 
 
-def test_a_column_that_begins_with_gaps_keeps_its_type(installation: Installation, manager: WarehouseIOManager) -> None:
+def test_a_column_that_starts_with_nulls_keeps_its_type(
+    installation: Installation, manager: WarehouseIOManager
+) -> None:
     with installation.warehouse.transaction() as tx:
         for code in range(3_000):
             letter = "late" if code == 2_999 else None
@@ -78,7 +82,9 @@ def test_a_column_that_begins_with_gaps_keeps_its_type(installation: Installatio
 
 
 @pytest.mark.xdist_group("spark")
-def test_spark_frames_go_in_and_come_out(installation: Installation, manager: WarehouseIOManager, java: Path) -> None:
+def test_spark_frames_are_stored_and_loaded(
+    installation: Installation, manager: WarehouseIOManager, java: Path
+) -> None:
     manager.handle_output(build_output_context(asset_key=TABLE), ROWS)
 
     @asset(

@@ -1,4 +1,4 @@
-"""The landing sensor asks for what is ready, once, and again when it was not done."""
+"""The landing sensor requests one run for files that are ready, and another one if they were not loaded."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ ATTENDANCE = b"Student_ID,Date,Attendance_Status\nS1,2026-01-05,P\n"
 
 
 @pytest.fixture(autouse=True)
-def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensors, "LOOK_SECONDS", 0.3)
 
 
@@ -32,14 +32,14 @@ def tick(cursor: str | None = None) -> tuple[RunRequest | SkipReason, str | None
 
 
 def settled_cursor(installation: Installation) -> str:
-    """A cursor of an installation whose rules are loaded and that has seen nothing."""
+    """Return the cursor of an installation whose rules are loaded and which has seen no files."""
     _, cursor = tick()
     memory = Memory.read(cursor)
     memory.retry_at = 0
     return memory.write()
 
 
-def test_changed_rules_alone_are_a_reason_to_run(installation: Installation) -> None:
+def test_changed_rules_request_a_run(installation: Installation) -> None:
     request, cursor = tick()
     assert isinstance(request, RunRequest)
     assert {"risk_rules", "v_student_risk_monitor"} <= {key.to_user_string() for key in request.asset_selection or []}
@@ -47,7 +47,7 @@ def test_changed_rules_alone_are_a_reason_to_run(installation: Installation) -> 
     assert isinstance(again, SkipReason)
 
 
-def test_rules_that_are_loaded_are_left_out_and_an_edited_one_comes_back_alone(
+def test_only_edited_rules_are_requested_again(
     installation: Installation, load: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load({"students_2026-01-01.csv": "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\nS1,A,,3,\n"})
@@ -64,7 +64,7 @@ def test_rules_that_are_loaded_are_left_out_and_an_edited_one_comes_back_alone(
     assert {"student_month", "v_student_risk_monitor"} <= names
 
 
-def test_a_file_gets_one_run_with_just_the_assets_that_it_feeds(installation: Installation) -> None:
+def test_a_file_requests_one_run_with_only_the_assets_it_affects(installation: Installation) -> None:
     cursor = settled_cursor(installation)
     installation.drop("attendance_2026-01-05.csv", ATTENDANCE)
     request, cursor_after = tick(cursor)
@@ -79,7 +79,7 @@ def test_a_file_gets_one_run_with_just_the_assets_that_it_feeds(installation: In
 
 
 @pytest.mark.fault("F19")
-def test_a_file_that_is_still_there_gets_another_attempt_with_another_run_key(installation: Installation) -> None:
+def test_a_file_that_was_not_loaded_is_requested_again_with_a_new_run_key(installation: Installation) -> None:
     installation.drop("attendance_2026-01-05.csv", ATTENDANCE)
     first, cursor = tick(settled_cursor(installation))
     memory = Memory.read(cursor)
@@ -90,7 +90,7 @@ def test_a_file_that_is_still_there_gets_another_attempt_with_another_run_key(in
     assert first.run_key != second.run_key
 
 
-def test_the_same_name_with_other_content_is_another_batch(installation: Installation) -> None:
+def test_a_file_with_the_same_name_and_different_content_is_a_new_batch(installation: Installation) -> None:
     installation.drop("attendance_2026-01-05.csv", ATTENDANCE)
     first, cursor = tick(settled_cursor(installation))
     installation.drop("attendance_2026-01-05.csv", ATTENDANCE + b"S2,2026-01-05,A\n")
@@ -101,7 +101,7 @@ def test_the_same_name_with_other_content_is_another_batch(installation: Install
 
 
 @pytest.mark.fault("F44")
-def test_what_an_earlier_run_left_in_the_work_folder_is_finished(installation: Installation) -> None:
+def test_files_left_in_the_work_folder_request_a_run(installation: Installation) -> None:
     cursor = settled_cursor(installation)
     (installation.data / "work" / "0123@attendance.csv").write_bytes(ATTENDANCE)
     request, _ = tick(cursor)
@@ -109,13 +109,13 @@ def test_what_an_earlier_run_left_in_the_work_folder_is_finished(installation: I
 
 
 @pytest.mark.fault("F17", "F44")
-def test_a_lost_or_foreign_cursor_costs_time_and_nothing_else(installation: Installation) -> None:
+def test_a_lost_or_invalid_cursor_is_read_as_an_empty_one(installation: Installation) -> None:
     for cursor in (None, "", "garbage", '{"other": 1}'):
         assert Memory.read(cursor) == Memory()
 
 
 @pytest.mark.fault("F20")
-def test_a_growing_file_is_not_ready_until_it_rests() -> None:
+def test_a_growing_file_is_not_ready_before_the_settle_time_has_passed() -> None:
     memory = Memory()
     growing = [LandedFile(Path("a.csv"), (size, size, 1)) for size in (1, 2, 2)]
     assert memory.settled(growing[:1], 0.0, 2.0) == []
@@ -124,7 +124,7 @@ def test_a_growing_file_is_not_ready_until_it_rests() -> None:
     assert memory.settled(growing[2:], 4.0, 2.0) == growing[2:]
 
 
-def test_a_run_takes_a_bounded_number_and_size_of_files(
+def test_a_batch_is_limited_by_number_and_size_of_files(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDENT360_BATCH_FILES", "3")

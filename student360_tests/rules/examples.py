@@ -30,7 +30,7 @@ UNKNOWN = "INSUFFICIENT_DATA"
 def attendance(
     absent: float, days: int, flag: str, tier: str | None, row: int = 0, change: float | None = 0.0
 ) -> dict[str, Any]:
-    """The attendance columns of a row: days missed of days recorded, flag, tier, days in a row, trend."""
+    """Return the attendance columns of a row: days missed of days recorded, flag, tier, days in a row, trend."""
     return {
         "attendance_rate": 100 * (days - absent) / days,
         "attendance_flag": flag,
@@ -45,7 +45,7 @@ def attendance(
 
 
 def judged(tier: str, score: int, *reasons: str) -> dict[str, Any]:
-    """The tier, the score and all reasons."""
+    """Return the tier, the score and all reasons."""
     return {"risk_tier": tier, "risk_score": score, "reasons": "; ".join(reasons)}
 
 
@@ -94,18 +94,18 @@ ONE_COURSE = {"score_change": None, "score_trend_flag": UNKNOWN}
 
 
 def of_eight(missing: int) -> float:
-    """Data coverage when so many of the eight indicators that are judged all year lack data."""
+    """Return the data coverage in percent if this number of the eight indicators judged all year has no data."""
     return 100 * (8 - missing) / 8
 
 
 def of_nine(missing: int) -> float:
-    """As `of_eight`, in the first 60 school days, when the first month is judged too."""
+    """Like `of_eight`, within the first 60 school days, when the first month is also judged."""
     return 100 * (9 - missing) / 9
 
 
 AMOUNTS = (
     Example(
-        "Nothing is known but the name",
+        "Only the name is known",
         NO_DATA,
         judged(UNKNOWN, 0)
         | NO_ATTENDANCE
@@ -117,9 +117,9 @@ AMOUNTS = (
         homework="",
         contacts="",
     ),
-    Example("All is well", NO_DATA, {}),
+    Example("No problems", NO_DATA, {}),
     Example(
-        "Nine days are too few to judge by",
+        "Nine days are too few for a judgment",
         DESIGN,
         judged(UNKNOWN, 0)
         | attendance(0, 9, UNKNOWN, None, change=None)
@@ -128,7 +128,7 @@ AMOUNTS = (
         attendance="9P",
     ),
     Example(
-        "Nine days are too few even when all are missed",
+        "Nine days are too few even if all are missed",
         DESIGN,
         judged(UNKNOWN, 0) | attendance(9, 9, UNKNOWN, None, 9, None) | TOO_FEW_DAYS | {"data_coverage": of_nine(4)},
         attendance="9A",
@@ -152,7 +152,7 @@ AMOUNTS = (
         scores="",
     ),
     Example(
-        "Bad scores count without attendance",
+        "Low scores count without attendance",
         TIERS,
         judged("MODERATE", 50, "failing 1 of 2 core courses")
         | NO_ATTENDANCE
@@ -191,22 +191,22 @@ BOUNDARIES = (
         attendance="1A 18P",
     ),
     Example(
-        "8 of 90 days missed is to be watched",
+        "8 of 90 days missed is WATCH",
         ATTENDANCE_WORKS,
         judged("WATCH", 30, "missed 8 of 90 school days (8 %), 0 in the last 20")
         | attendance(8, 90, "WATCH", "AT_RISK"),
         attendance="8A 82P",
     ),
     Example(
-        "9 of 90 days missed is chronic absence: compared in whole numbers",
+        "9 of 90 days missed is chronic absence, compared in whole numbers",
         ATTENDANCE_WORKS,
         judged("MODERATE", 60, "missed 9 of 90 school days (10 %), 0 in the last 20")
         | attendance(9, 90, "RISK", "MODERATE_CHRONIC"),
         attendance="9A 81P",
     ),
     Example(
-        "9.6 % reads as 9 %, never as 10 %",
-        "A share is cut, not rounded, so that it never reads as beyond a limit it has not reached",
+        "9.6 % is shown as 9 %, not as 10 %",
+        "Percentages are truncated, not rounded, so that they never seem to reach a limit that they have not reached",
         judged("WATCH", 30, "missed 8 of 83 school days (9 %), 0 in the last 20")
         | attendance(8, 83, "WATCH", "AT_RISK"),
         attendance="8A 75P",
@@ -229,37 +229,39 @@ BOUNDARIES = (
 
 CODES = (
     Example(
-        "Excused days are missed all the same",
+        "Excused days count as missed",
         EDFACTS,
         judged("MODERATE", 60, "missed 9 of 90 school days (10 %), 0 in the last 20")
         | attendance(9, 90, "RISK", "MODERATE_CHRONIC"),
         attendance="9E 81P",
     ),
     Example(
-        "Suspended days are missed all the same",
+        "Suspended days count as missed",
         EDFACTS,
         judged("MODERATE", 60, "missed 9 of 90 school days (10 %), 0 in the last 20")
         | attendance(9, 90, "RISK", "MODERATE_CHRONIC"),
         attendance="9S 81P",
     ),
-    Example("Late is present", REFERENCE, attendance(0, 90, "OK", "SATISFACTORY"), attendance="9L 81P"),
-    Example("Who left early was present", REFERENCE, attendance(0, 90, "OK", "SATISFACTORY"), attendance="81P 9B"),
+    Example("Late counts as present", REFERENCE, attendance(0, 90, "OK", "SATISFACTORY"), attendance="9L 81P"),
+    Example("Leaving early counts as present", REFERENCE, attendance(0, 90, "OK", "SATISFACTORY"), attendance="81P 9B"),
     Example(
-        "Eighteen half days are nine days",
+        "Eighteen half days count as nine days",
         REFERENCE,
         judged("MODERATE", 60, "missed 9 of 90 school days (10 %), 0 in the last 20")
         | attendance(9, 90, "RISK", "MODERATE_CHRONIC"),
         attendance="18H 72P",
     ),
-    Example("A day without school is no day", REFERENCE, attendance(0, 81, "OK", "SATISFACTORY"), attendance="9N 81P"),
     Example(
-        "A code that nobody explained lowers coverage, never the rate",
+        "A day without school does not count", REFERENCE, attendance(0, 81, "OK", "SATISFACTORY"), attendance="9N 81P"
+    ),
+    Example(
+        "An unexplained code lowers the coverage, not the rate",
         "Unknown codes are kept as UNMAPPED",
         attendance(0, 81, "OK", "SATISFACTORY") | {"attendance_coverage": 90.0},
         attendance="9? 81P",
     ),
     Example(
-        "Days without a row are not counted, neither way",
+        "Days without a row are not counted",
         NO_DATA,
         attendance(0, 71, "OK", "SATISFACTORY"),
         attendance="1P 19. 70P",
@@ -274,13 +276,13 @@ FIRST_MONTH = (
         attendance="1A 1H 58P",
     ),
     Example(
-        "2 days missed in the first month are to be watched",
+        "2 days missed in the first month are WATCH",
         SEPTEMBER,
         judged("WATCH", 20, "missed 2 of the first 20 school days") | attendance(2, 60, "OK", "SATISFACTORY"),
         attendance="2A 58P",
     ),
     Example(
-        "4 days missed in the first month are to be watched",
+        "4 days missed in the first month are WATCH",
         SEPTEMBER,
         judged(
             "WATCH",
@@ -311,7 +313,7 @@ FIRST_MONTH = (
         attendance="5A 56P",
     ),
     Example(
-        "Rate and first month at risk are one domain, not two",
+        "Attendance rate and first month at risk are one domain, not two",
         TIERS,
         judged(
             "MODERATE",
@@ -326,13 +328,13 @@ FIRST_MONTH = (
 
 STREAKS = (
     Example(
-        "2 days in a row are no streak",
+        "2 days in a row are not a streak",
         LOCAL,
         attendance(3, 71, "OK", "SATISFACTORY", 2, -5.0),
         attendance="50P 1A 18P 2A",
     ),
     Example(
-        "3 days in a row are to be watched",
+        "3 days in a row are WATCH",
         LOCAL,
         judged("WATCH", 25, "absent 3 school days in a row")
         | attendance(5, 110, "OK", "SATISFACTORY", 3, -5.0)
@@ -399,7 +401,7 @@ STREAKS = (
 
 TRENDS = (
     Example(
-        "A fall of 10 points is to be watched",
+        "A fall of 10 points is WATCH",
         LOCAL,
         judged("WATCH", 10, "attendance fell by 10 points: missed 2 of the last 20 school days, 0 of the 20 before")
         | attendance(2, 70, "OK", "SATISFACTORY", 0, -10.0)
@@ -407,10 +409,13 @@ TRENDS = (
         attendance="60P 2A 8P",
     ),
     Example(
-        "A fall of 5 points is not", LOCAL, attendance(1, 70, "OK", "SATISFACTORY", 0, -5.0), attendance="60P 1A 9P"
+        "A fall of 5 points is not WATCH",
+        LOCAL,
+        attendance(1, 70, "OK", "SATISFACTORY", 0, -5.0),
+        attendance="60P 1A 9P",
     ),
     Example(
-        "Who came back has a rising trend",
+        "A student who returned has a rising trend",
         LOCAL,
         judged("WATCH", 30, "missed 5 of 70 school days (7 %), 0 in the last 20")
         | attendance(5, 70, "WATCH", "AT_RISK", 0, 25.0),
@@ -427,7 +432,7 @@ TRENDS = (
 PERIODS = (
     Example(
         "One of three subjects missed each day is a third of each day",
-        "Subject attendance collapses to days by the share of periods",
+        "Subject attendance is converted to days by the share of periods",
         judged(
             "HIGH",
             130,
@@ -440,7 +445,7 @@ PERIODS = (
         periods={"Math": "30A", "English": "30P", "Science": "30P"},
     ),
     Example(
-        "A subject whose code nobody explained does not count in the day",
+        "A subject with an unexplained code does not count in the day",
         "Unknown codes are kept as UNMAPPED",
         judged(
             "HIGH",
@@ -457,7 +462,7 @@ PERIODS = (
 
 COURSES = (
     Example(
-        "60 is a pass",
+        "60 is a passing grade",
         "The pass mark is that of data/reference/dim_letter_grades.csv",
         judged("WATCH", 20, "average score 60 % over 4 scores (limit 70 %)")
         | {"average_score": 60.0, "score_flag": "WATCH", "score_change": 0.0},
@@ -504,14 +509,14 @@ COURSES = (
         scores="Math 49.9 49.9; English 49.9 49.9",
     ),
     Example(
-        "69.99 reads as 69.9, never as 70",
-        "A value is cut, not rounded, so that it never reads as beyond a limit it has not reached",
+        "69.99 is shown as 69.9, not as 70",
+        "Values are truncated, not rounded, so that they never seem to reach a limit that they have not reached",
         judged("WATCH", 20, "average score 69.9 % over 4 scores (limit 70 %)")
         | {"average_score": 69.99, "score_flag": "WATCH", "score_change": 0.0},
         scores="Math 69.99 69.99; English 69.99 69.99",
     ),
     Example(
-        "105 of 100 counts in no average",
+        "105 of 100 is excluded from averages",
         HONEST,
         judged("MODERATE", 50, "failing 1 of 2 core courses")
         | {"courses_failing": 1, "courses_flag": "RISK", "average_score": 80.0}
@@ -520,7 +525,7 @@ COURSES = (
         scores="Math 50 105; English 95 95",
     ),
     Example(
-        "Impossible scores alone are no data",
+        "Impossible scores alone count as no data",
         HONEST,
         judged(UNKNOWN, 0) | NO_SCORES | {"data_coverage": of_eight(3)},
         scores="Math 105; English 110",
@@ -532,14 +537,14 @@ COURSES = (
         scores="Math 80",
     ),
     Example(
-        "Newest scores 15 points below the earlier ones are to be watched",
+        "Newest scores 15 points below the earlier ones are WATCH",
         LOCAL,
         judged("WATCH", 10, "newest scores 15 points below the earlier ones in 2 subjects")
         | {"average_score": 85.0, "score_change": -15.0, "score_trend_flag": "WATCH"},
         scores="Math 90 90 75; English 90 90 75",
     ),
     Example(
-        "A fall in one subject alone is no trend",
+        "A fall in only one subject is not a trend",
         LOCAL,
         {"average_score": 84.0, "score_change": -30.0, "score_trend_flag": UNKNOWN, "data_coverage": of_eight(1)},
         scores="Math 95 65; English 92",
@@ -548,7 +553,7 @@ COURSES = (
 
 HOMEWORK = (
     Example(
-        "3 of 10 assignments missing in four weeks are to be watched",
+        "3 of 10 assignments missing in four weeks are WATCH",
         LOCAL,
         judged("WATCH", 10, "3 of 10 homework assignments missing in the last 28 days (30 %)")
         | {"homework_missing_rate": 30.0, "homework_flag": "WATCH"},
@@ -562,19 +567,19 @@ HOMEWORK = (
         homework="4D 4M",
     ),
     Example(
-        "What was missing more than four weeks ago does not count",
+        "Assignments missing more than four weeks ago do not count",
         LOCAL,
         {},
         homework="5M 10D",
     ),
     Example(
-        "Three assignments are too few to judge by",
+        "Three assignments are too few for a judgment",
         LOCAL,
         {"homework_missing_rate": 100.0, "homework_flag": UNKNOWN, "data_coverage": of_eight(1)},
         homework="3M",
     ),
     Example(
-        "An open assignment counts neither way",
+        "An open assignment is not counted",
         REFERENCE.replace("attendance_codes", "homework_statuses").replace("a code", "a status"),
         {"homework_missing_rate": 25.0},
         homework="4O 1M 3D",
@@ -606,7 +611,7 @@ CONTACTS = (
         contacts="59T",
     ),
     Example(
-        "An automatic reminder is no contact",
+        "An automatic reminder is not a contact",
         CONTACT,
         judged(
             "MODERATE",
@@ -619,9 +624,9 @@ CONTACTS = (
         attendance="9A 81P",
         contacts="70T 2R",
     ),
-    Example("A gap alone is no risk", CONTACT, {"days_without_contact": 80}, contacts="80T"),
+    Example("A contact gap alone is not a risk", CONTACT, {"days_without_contact": 80}, contacts="80T"),
     Example(
-        "A gap beside something to watch is no risk",
+        "A contact gap of a WATCH student is not a risk",
         CONTACT,
         judged("WATCH", 30, "missed 8 of 90 school days (8 %), 0 in the last 20")
         | attendance(8, 90, "WATCH", "AT_RISK")
@@ -630,7 +635,7 @@ CONTACTS = (
         contacts="80T",
     ),
     Example(
-        "Who never had a contact counts from the first message of the district",
+        "Without any contact, days count from the first message of the district",
         CONTACT,
         judged(
             "MODERATE",
@@ -647,7 +652,7 @@ CONTACTS = (
 
 TOGETHER = (
     Example(
-        "At risk in two domains is high, and every reason is told",
+        "At risk in two domains is HIGH, and every reason is given",
         TIERS,
         judged(
             "HIGH",
@@ -676,14 +681,14 @@ TOGETHER = (
         contacts="90T",
     ),
     Example(
-        "One severe is high",
+        "One severe indicator is HIGH",
         TIERS,
         judged("HIGH", 90, "missed 20 of 100 school days (20 %), 0 in the last 20")
         | attendance(20, 100, "SEVERE", "SEVERE_CHRONIC"),
         attendance="20A 80P",
     ),
     Example(
-        "Three things to watch are still to be watched",
+        "Three WATCH indicators are WATCH",
         TIERS,
         judged(
             "WATCH",
@@ -741,7 +746,7 @@ SEED_CALM = CALM | {
 SEED = World(
     "seed rules",
     (
-        Example("Seed: all is well", ORIGINAL, {}),
+        Example("Seed: no problems", ORIGINAL, {}),
         Example(
             "Seed: 80 % present is not below 80 %",
             ORIGINAL,
@@ -780,7 +785,7 @@ SEED = World(
             scores="Math 80/49 85/50; English 88/49 90/50",
         ),
         Example(
-            "Seed: one day is enough to judge by",
+            "Seed: one day is enough for a judgment",
             ORIGINAL,
             judged("MODERATE", 60, "missed 1 of 1 school days (100 %), 1 in the last 1")
             | {
@@ -798,9 +803,9 @@ SEED = World(
 )
 
 HALF_CALM = CALM | {"data_coverage": of_nine(0)} | attendance(0, 30, "OK", "SATISFACTORY")
-DAY_RULES = "STUDENT360_DAY_RULE: a district declares how periods become a day"
+DAY_RULES = "STUDENT360_DAY_RULE: a district configures how periods are converted to a day"
 HALF = World(
-    "half of a day is a day",
+    "half a day missed is a day missed",
     (
         Example(
             "Half: two of four periods missed is a day missed",
@@ -818,7 +823,7 @@ HALF = World(
             periods={"Math": "30A", "English": "30P", "Science": "30P", "History": "30A"},
         ),
         Example(
-            "Half: one of four periods missed is no day missed",
+            "Half: one of four periods missed is not a day missed",
             DAY_RULES,
             {},
             attendance="",
@@ -829,7 +834,7 @@ HALF = World(
     settings={"DAY_RULE": "half"},
 )
 ANY = World(
-    "any part of a day is a day",
+    "any part of a day missed is a day missed",
     (
         Example(
             "Any: one of four periods missed is a day missed",
@@ -856,12 +861,12 @@ CALENDAR = (
     "2025-12-22,2026-01-02,no_school,Winter,\n"
     "2026-01-19,2026-01-19,no_school,Flood,SCH-2\n"
 )
-CALENDAR_SAYS = "School days are those of data/reference/dim_dates.csv and of enrolment"
+CALENDAR_SAYS = "School days are those of data/reference/dim_dates.csv within the enrollment"
 ABSENCES_ONLY = World(
     "absences only",
     (
         Example(
-            "Absences only: a school day without a row was attended",
+            "Absences only: a school day without a row counts as attended",
             CALENDAR_SAYS,
             judged("WATCH", 30, "missed 8 of 100 school days (8 %), 0 in the last 20")
             | attendance(8, 100, "WATCH", "AT_RISK"),
@@ -875,7 +880,7 @@ ABSENCES_ONLY = World(
             attendance="10A 90.",
         ),
         Example(
-            "Absences only: days count from the first day of enrolment",
+            "Absences only: days count from the first day of enrollment",
             CALENDAR_SAYS,
             judged(
                 "MODERATE",
@@ -889,20 +894,20 @@ ABSENCES_ONLY = World(
             enrolled_on="2025-11-10",
         ),
         Example(
-            "Absences only: a day on which the student's school is closed is no day",
+            "Absences only: a day on which the student's school is closed is not counted",
             CALENDAR_SAYS,
             attendance(0, 99, "OK", "SATISFACTORY"),
             attendance="",
             school="SCH-2",
         ),
         Example(
-            "Absences only: the last day with a row is the last one that counts",
+            "Absences only: the last day with a row is the last day that counts",
             CALENDAR_SAYS,
             attendance(1, 100, "OK", "SATISFACTORY", 1, -5.0),
             attendance="99. 1A",
         ),
         Example(
-            "Absences only: half a day is half a day",
+            "Absences only: half a day missed counts as half a day",
             CALENDAR_SAYS,
             attendance(0.5, 100, "OK", "SATISFACTORY"),
             attendance="1H 99.",
@@ -917,14 +922,14 @@ CLOSED = World(
     "calendar",
     (
         Example(
-            "What is sent for a day without school does not count",
+            "Rows for a day without school do not count",
             CALENDAR_SAYS,
             attendance(0, 90, "OK", "SATISFACTORY"),
             attendance="70P 10A 20P",
         ),
         Example("A day on which one school is closed counts for the others", CALENDAR_SAYS, {}),
         Example(
-            "... and not for its own students",
+            "A day on which one school is closed does not count for its students",
             CALENDAR_SAYS,
             attendance(0, 59, "OK", "SATISFACTORY"),
             school="SCH-2",
@@ -953,7 +958,7 @@ SCOPED_RULES = HEAD + (
     "default,attendance_rate,High,,risk,le,92,,10,30,for high schools,1990-01-01,\n"
     "default,attendance_rate,,SCH-9,risk,le,97,,10,30,for one school,1990-01-01,\n"
 )
-SCOPES = "The rules of the school go before those of the grade band, and these before those for all"
+SCOPES = "Rules of a school take precedence over rules of a grade band, and these over rules for all"
 ONE_RULE = {
     **SEED_CALM,
     "rule_set": "default",
@@ -965,8 +970,8 @@ SCOPED = World(
     "rules by grade band, school and date",
     (
         Example(
-            "The rule of the day holds, not the one before it",
-            "Rules have a first and a last day",
+            "The rule in force on the day is applied, not an earlier one",
+            "Rules have a validity period",
             {
                 "attendance_rate": 90.0,
                 "days_recorded": 90,
@@ -976,7 +981,7 @@ SCOPED = World(
             attendance="9A 81P",
         ),
         Example(
-            "A grade band may have a rule of its own",
+            "A grade band can have its own rule",
             SCOPES,
             judged("MODERATE", 60, "missed 8 of 90 school days (8 %), 0 in the last 20")
             | {
@@ -990,7 +995,7 @@ SCOPED = World(
             grade="Grade 10",
         ),
         Example(
-            "A school may have a rule of its own, before that of its grade band",
+            "A school can have its own rule, which takes precedence over that of the grade band",
             SCOPES,
             judged("MODERATE", 60, "missed 3 of 90 school days (3 %), 0 in the last 20")
             | {
@@ -1005,7 +1010,7 @@ SCOPED = World(
             school="SCH-9",
         ),
         Example(
-            "Others are judged by the rule for all",
+            "Other students are judged by the rule for all",
             SCOPES,
             judged("MODERATE", 60, "missed 14 of 90 school days (15 %), 0 in the last 20")
             | {
@@ -1026,7 +1031,7 @@ SPANISH = World(
     (
         Example(
             "Reasons in another language",
-            "Text is data: data/reference/risk_texts.csv",
+            "Texts are reference data: data/reference/risk_texts.csv",
             judged("MODERATE", 60, "faltó 9 de 90 días de clase (10 %), 0 en los últimos 20")
             | attendance(9, 90, "RISK", "MODERATE_CHRONIC"),
             attendance="9A 81P",
@@ -1036,11 +1041,11 @@ SPANISH = World(
     settings={"LANGUAGE": "es"},
 )
 JULY = World(
-    "the year begins in July",
+    "the school year starts in July",
     (
         Example(
-            "Days of the school year before do not count",
-            "A school year is named by the year it ends in, from the row's date",
+            "Days of the previous school year do not count",
+            "A school year is named by the year in which it ends and derived from the row's date",
             judged(UNKNOWN, 0)
             | attendance(0, 3, UNKNOWN, None, change=None)
             | TOO_FEW_DAYS

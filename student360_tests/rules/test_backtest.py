@@ -1,4 +1,4 @@
-"""The back-test knows the truth of a district with planted ways, and finds it; groups are never inputs."""
+"""The backtest finds the trajectories planted in a synthetic district, and groups are never inputs of a rule."""
 
 from collections.abc import Callable
 from datetime import date
@@ -20,7 +20,7 @@ DISTRICT = District(students=120, days=180, seed=3, mess=False, planted=True)
 
 
 def row_of(found: pd.DataFrame, judged_by: str, outcome: str, looked_on_key: int) -> dict[Any, Any]:
-    """The row of risk_backtest with that key."""
+    """Return the row of risk_backtest with this key."""
     key = (found["judged_by"] == judged_by) & (found["outcome"] == outcome) & (found["looked_on_key"] == looked_on_key)
     rows = found[key].to_dict("records")
     assert len(rows) == 1
@@ -28,7 +28,7 @@ def row_of(found: pd.DataFrame, judged_by: str, outcome: str, looked_on_key: int
 
 
 @pytest.mark.timeout(600)
-def test_the_backtest_finds_the_planted_ways(installation: Installation, load: Load, tmp_path: Path) -> None:
+def test_the_backtest_finds_the_planted_trajectories(installation: Installation, load: Load, tmp_path: Path) -> None:
     load({path.name: path.read_text() for path in write_district(tmp_path, DISTRICT)})
     with DagsterInstance.ephemeral() as instance:
         result = materialize(
@@ -44,7 +44,7 @@ def test_the_backtest_finds_the_planted_ways(installation: Installation, load: L
     ever = row_of(found, ON_THE_LIST, "either", ANY_LOOK)
     assert ever["had_outcome"] == ways["declining"] + ways["early trouble"] + ways["failing"]
     assert ever["recall_pct"] == 100.0
-    assert ever["precision_pct"] < 100.0, "those who recovered were on the list too"
+    assert ever["precision_pct"] < 100.0, "students who recovered were also on the list"
     by_attendance = row_of(found, "attendance_rate at risk", "chronically absent", ANY_LOOK)
     assert by_attendance["had_outcome"] == ways["declining"] + ways["early trouble"]
     by_courses = row_of(found, "courses_failing at risk", "failed a core course", ANY_LOOK)
@@ -53,11 +53,11 @@ def test_the_backtest_finds_the_planted_ways(installation: Installation, load: L
     of_the_list = (found["judged_by"] == ON_THE_LIST) & (found["outcome"] == "chronically absent")
     looks = found[of_the_list & (found["looked_on_key"] != ANY_LOOK)].sort_values("looked_on_key")
     recall = [float(percent) for percent in looks["recall_pct"]]
-    assert recall[0] < 70 < recall[-1], "who declines is found when they decline"
+    assert recall[0] < 70 < recall[-1], "declining students are found when they decline"
     assert ever["median_lead_days"] > 60
 
 
-def test_precision_recall_and_lead_time_are_counted_right() -> None:
+def test_precision_recall_and_lead_time_are_correct() -> None:
     first, second, last = date(2025, 10, 1), date(2025, 12, 1), date(2026, 6, 1)
     judged = pd.DataFrame(
         [
@@ -87,12 +87,12 @@ def test_precision_recall_and_lead_time_are_counted_right() -> None:
     assert row["median_lead_days"] == ((last - first).days + (last - second).days) / 2
     at_first = row_of(found, "tier HIGH", OUTCOMES[0], 20251001)
     assert (at_first["flagged"], at_first["hits"], at_first["precision_pct"]) == (1, 1, 100.0)
-    nobody = row_of(found, "tier HIGH", OUTCOMES[1], ANY_LOOK)
-    assert (nobody["students"], nobody["had_outcome"], nobody["flagged"]) == (3, 0, 1)
-    assert pd.isna(nobody["recall_pct"])
+    no_outcome = row_of(found, "tier HIGH", OUTCOMES[1], ANY_LOOK)
+    assert (no_outcome["students"], no_outcome["had_outcome"], no_outcome["flagged"]) == (3, 0, 1)
+    assert pd.isna(no_outcome["recall_pct"])
 
 
-def test_flag_rates_are_shown_per_group_and_small_groups_are_not(installation: Installation, load: Load) -> None:
+def test_flag_rates_are_shown_per_group_and_small_groups_are_hidden(installation: Installation, load: Load) -> None:
     students = [f"S{n:03}" for n in range(1, 36)]
     days = [f"2025-09-{day:02}" for day in (1, 2, 3, 4, 5, 8, 9, 10, 11, 12)]
     roster = "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\n"

@@ -1,4 +1,4 @@
-"""The risk monitor says of each worked example what its source says, whole rows, on both engines and by DuckDB."""
+"""The risk monitor shows the expected row for each worked example, on both engines and computed by DuckDB."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from student360.settings import PROJECT, load_settings
 from student360_tests.conftest import run_pipeline
 from student360_tests.rules.examples import WORLDS
 from student360_tests.rules.page import PAGE, examples_page
-from student360_tests.rules.worlds import NOBODY, World
+from student360_tests.rules.worlds import FILLER_STUDENT, World
 from student360_tests.support.installation import Installation
 
 LEFT_OUT = {"student_id", "full_name", "student_durable_key", "homeroom"}
@@ -20,7 +20,7 @@ LEFT_OUT = {"student_id", "full_name", "student_durable_key", "homeroom"}
 
 @pytest.mark.parametrize("many", [1, 10**9], ids=["judged by DuckDB", "judged by the database"])
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
-def test_the_monitor_says_what_the_examples_say(
+def test_the_monitor_matches_the_worked_examples(
     installation: Installation, world: World, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", many)
@@ -42,7 +42,7 @@ def test_the_monitor_says_what_the_examples_say(
 def monitor_of(
     world: World, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, dict[Any, Any]]:
-    """What the monitor shows of each student of a world, by id; missing values are None."""
+    """Load a world and return the rows of the monitor by student id. Missing values are None."""
     if world.reference:
         rules = tmp_path / "reference"
         shutil.copytree(PROJECT / "data" / "reference", rules)
@@ -56,10 +56,10 @@ def monitor_of(
     run_pipeline(installation, load_settings())
     rows = installation.warehouse.frame("SELECT * FROM v_student_risk_monitor").astype("object")
     rows = rows.replace({np.nan: None})
-    return {str(row["student_id"]): dict(row) for row in rows.to_dict("records") if row["student_id"] != NOBODY}
+    return {str(row["student_id"]): dict(row) for row in rows.to_dict("records") if row["student_id"] != FILLER_STUDENT}
 
 
-def test_there_are_sixty_examples_and_more_and_each_names_its_source() -> None:
+def test_there_are_at_least_sixty_examples_with_unique_names_and_sources() -> None:
     examples = [example for world in WORLDS for example in world.examples]
     assert len(examples) >= 60
     assert all(example.source and example.name for example in examples)

@@ -1,4 +1,4 @@
-"""What did we know on a day, and under which rules? Snapshots say it, and computing it anew agrees."""
+"""The risk history: snapshots of what was shown on a day, recomputation of past days, and the rules in force."""
 
 import shutil
 from collections.abc import Callable
@@ -15,11 +15,10 @@ from student360.settings import PROJECT
 from student360_tests.support.installation import Installation
 
 Load = Callable[..., None]
-SAID = ["student_id", "risk_tier", "risk_score", "reasons"]
 
 
 def daily_files(folder: Path) -> list[dict[str, str]]:
-    """A small district day by day: the rosters first, then each day what it brought."""
+    """Return the files of a small district: those of the first 38 days together, then those of each day."""
     district = District(students=40, days=46, seed=5, mess=False)
     written = {path.name.partition("_")[0]: path for path in write_district(folder, district)}
     days: dict[str, dict[str, str]] = {}
@@ -43,7 +42,7 @@ def monitor(installation: Installation) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("many", [1, 10**9], ids=["judged by DuckDB", "judged by the database"])
-def test_each_day_can_be_computed_again_and_agrees_with_what_was_said(
+def test_recomputing_a_past_day_gives_the_rows_shown_on_that_day(
     installation: Installation, load: Load, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", many)
@@ -55,20 +54,20 @@ def test_each_day_can_be_computed_again_and_agrees_with_what_was_said(
         seen[date.fromisoformat(rows["known_until"][0])] = rows
     assert len(seen) >= 8
     tiers = pd.concat([rows.set_index("student_id")["risk_tier"] for rows in seen.values()], axis=1)
-    assert (tiers.nunique(axis=1) > 1).sum() >= 5, "some students moved"
+    assert (tiers.nunique(axis=1) > 1).sum() >= 5, "the tier of some students changes"
     with installation.warehouse.reading() as tx:
         for day, rows in seen.items():
             again = risk_as_of(tx, day).sort_values("student_id", ignore_index=True)
-            pd.testing.assert_frame_equal(again, rows, check_dtype=False, obj=f"the monitor of {day}")
-            said = risk_said_on(tx, day)
-            assert said["risk_tier"].tolist() == rows["risk_tier"].tolist()
-            assert (said["as_of_date_key"] <= int(f"{day:%Y%m%d}")).all()
+            pd.testing.assert_frame_equal(again, rows, check_dtype=False, obj=f"the monitor on {day}")
+            shown = risk_said_on(tx, day)
+            assert shown["risk_tier"].tolist() == rows["risk_tier"].tolist()
+            assert (shown["as_of_date_key"] <= int(f"{day:%Y%m%d}")).all()
             each = indicators_as_of(tx, day)
             assert set(each["indicator"]) >= {"attendance_rate", "attendance_trend", "courses_failing"}
 
 
 @pytest.mark.parametrize("many", [1, 10**9], ids=["judged by DuckDB", "judged by the database"])
-def test_a_correction_about_a_few_students_far_apart_changes_what_is_said_of_them_and_of_nobody_else(
+def test_a_correction_changes_only_the_rows_of_its_students(
     installation: Installation, load: Load, many: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", many)
@@ -87,7 +86,7 @@ def test_a_correction_about_a_few_students_far_apart_changes_what_is_said_of_the
     pd.testing.assert_frame_equal(again, after, check_dtype=False)
 
 
-def test_a_snapshot_keeps_what_was_known_then_and_computing_anew_knows_the_correction(
+def test_a_snapshot_keeps_the_original_tier_and_a_recomputation_uses_the_correction(
     installation: Installation, load: Load
 ) -> None:
     head = "Student_ID,Date,Attendance_Status\n"
@@ -101,14 +100,14 @@ def test_a_snapshot_keeps_what_was_known_then_and_computing_anew_knows_the_corre
     )
     load({"attendance_2025-09-15.csv": head + "".join(f"S1,{day},Present\n" for day in [*days, "2025-09-15"])})
     with installation.warehouse.reading() as tx:
-        said, known_now = risk_said_on(tx, date(2025, 9, 12)), risk_as_of(tx, date(2025, 9, 12))
+        shown, recomputed = risk_said_on(tx, date(2025, 9, 12)), risk_as_of(tx, date(2025, 9, 12))
         today = risk_said_on(tx, date(2025, 9, 15))
-    assert (said["risk_tier"][0], said["days_absent"][0]) == ("HIGH", 10.0)
-    assert (known_now["risk_tier"][0], known_now["days_absent"][0]) == ("ON_TRACK", 0.0)
+    assert (shown["risk_tier"][0], shown["days_absent"][0]) == ("HIGH", 10.0)
+    assert (recomputed["risk_tier"][0], recomputed["days_absent"][0]) == ("ON_TRACK", 0.0)
     assert today["risk_tier"][0] == "ON_TRACK"
 
 
-def test_each_tier_names_the_rules_it_was_found_by(
+def test_each_tier_references_the_version_of_its_rules(
     installation: Installation, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = tmp_path / "reference"
@@ -136,7 +135,7 @@ def test_each_tier_names_the_rules_it_was_found_by(
     assert found.to_numpy().tolist() == [["MODERATE", "data", 9000], ["WATCH", "rules", 8500]]
 
 
-def test_facts_join_the_version_of_the_student_of_their_day(installation: Installation, load: Load) -> None:
+def test_facts_join_the_student_version_that_is_valid_on_their_date(installation: Installation, load: Load) -> None:
     roster = (
         "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact,School_ID\nS1,Ana,2014-05-22,Grade {},,{}\n"
     )
@@ -189,7 +188,7 @@ def test_facts_join_the_version_of_the_student_of_their_day(installation: Instal
     assert by_school.to_numpy().tolist() == [["SCH-1", 2, 2.0], ["SCH-2", 3, 0.0]]
 
 
-def test_last_years_figures_stay(installation: Installation, load: Load) -> None:
+def test_figures_of_the_previous_school_year_are_kept(installation: Installation, load: Load) -> None:
     head = "Student_ID,Date,Attendance_Status\n"
     roster = "Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\nS1,Ana Costa,2014-05-22,Grade 3,\n"
     load(

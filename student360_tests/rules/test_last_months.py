@@ -1,4 +1,4 @@
-"""Very many students are judged by the last months of their year, and it is as if all of it had been read."""
+"""For many students only the last months of the year are read, with the same result as reading the whole year."""
 
 import shutil
 from collections.abc import Callable
@@ -21,25 +21,25 @@ from student360_tests.support.installation import Installation
 Load = Callable[..., None]
 STUDENTS = [f"S{number:03}" for number in range(60)]
 DAYS = District(students=1, days=160).school_days()
-KINDS_OF_LIFE = (
+PATTERNS = (
     "every day",
     "rarely",
     "came late",
     "left early",
-    "ill for long",
-    "away for long",
-    "not understood",
-    "came back",
+    "long illness",
+    "long gap",
+    "unknown codes",
+    "returned",
 )
 ABSENCES = ["Absent", "Excused", "half day"]
 
 
-def lives() -> dict[date, list[str]]:
-    """Rows of attendance by day: of students whose last months say all, and of some whose last months do not."""
+def attendance_rows() -> dict[date, list[str]]:
+    """Return attendance rows by day, of students for whom the last months suffice and of others who need older ones."""
     random = Random(360)
     rows: dict[date, list[str]] = {day: [] for day in DAYS}
     for number, student in enumerate(STUDENTS):
-        kind = KINDS_OF_LIFE[number % len(KINDS_OF_LIFE)]
+        kind = PATTERNS[number % len(PATTERNS)]
         since, until = sorted(random.sample(range(10, 150), 2))
         for day_number, day in enumerate(DAYS):
             within = since <= day_number < until
@@ -48,13 +48,13 @@ def lives() -> dict[date, list[str]]:
                 continue
             if (kind == "came late" and day_number < since) or (kind == "left early" and day_number >= until):
                 continue
-            if kind == "came back" and 25 <= day_number < 86:
+            if kind == "returned" and 25 <= day_number < 86:
                 continue
-            if kind == "away for long" and within:
+            if kind == "long gap" and within:
                 continue
-            if kind == "ill for long" and day_number >= since:
+            if kind == "long illness" and day_number >= since:
                 status = "Absent"
-            if kind == "not understood" and within:
+            if kind == "unknown codes" and within:
                 status = "dozing"
             rows[day].append(f"{student},{day},{status}\n")
     return rows
@@ -66,7 +66,7 @@ def roster() -> str:
 
 
 @pytest.mark.parametrize("trend_days", [20, 10])
-def test_students_judged_by_their_last_months_are_judged_as_by_all_of_their_year(
+def test_reading_only_the_last_months_gives_the_same_result_as_reading_the_whole_year(
     installation: Installation, load: Load, trend_days: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = tmp_path / "reference"
@@ -87,13 +87,13 @@ def test_students_judged_by_their_last_months_are_judged_as_by_all_of_their_year
     monkeypatch.setattr(bulk_risk, "rows_read", counted)
     monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", 1)
     monkeypatch.setattr(bulk_risk, "STUDENTS_AT_ONCE", 25)
-    rows = lives()
+    rows = attendance_rows()
     load({f"students_{DAYS[0]}.csv": roster()})
     ends = [15, 62, 111, 147]
-    begun = 0
+    start = 0
     for end in ends:
-        text = "Student_ID,Date,Attendance_Status\n" + "".join(row for day in DAYS[begun:end] for row in rows[day])
-        begun = end
+        text = "Student_ID,Date,Attendance_Status\n" + "".join(row for day in DAYS[start:end] for row in rows[day])
+        start = end
         read.clear()
         load({f"attendance_{DAYS[end - 1]}.csv": text})
         monitor = installation.warehouse.frame("SELECT * FROM v_student_risk_monitor ORDER BY student_id")
@@ -102,4 +102,4 @@ def test_students_judged_by_their_last_months_are_judged_as_by_all_of_their_year
         pd.testing.assert_frame_equal(monitor, again, check_dtype=False, obj=f"the monitor after {end} days")
     months = installation.warehouse.row_count("student_attendance_month")
     of_all, of_some = sum(read[0::2]), sum(read[1::2])
-    assert of_some > 0 and of_all + of_some < months, "the last months of all, older ones of some"
+    assert of_some > 0 and of_all + of_some < months, "the last months of all students, and older months of some"

@@ -1,4 +1,4 @@
-"""What a counsellor and a principal look at: the caseload of a homeroom, who moved, the list of a day."""
+"""The views for counselors and principals: caseloads, homerooms, changes of tiers, and the list of a day."""
 
 import sys
 from collections.abc import Callable
@@ -18,7 +18,7 @@ WEEKS = pd.bdate_range("2025-09-01", "2025-10-17").strftime("%Y-%m-%d").tolist()
 
 
 def attendance(days: list[str], away: dict[str, set[str]]) -> str:
-    """Rows of five students; `away` says who missed which days."""
+    """Return rows of five students. `away` contains the days missed, by student."""
     rows = (
         f"S{n},{day},{'Absent' if day in away.get(f'S{n}', set()) else 'Present'}\n"
         for day in days
@@ -28,8 +28,8 @@ def attendance(days: list[str], away: dict[str, set[str]]) -> str:
 
 
 @pytest.fixture
-def two_weeks(load: Load) -> None:
-    """Six weeks of which S1 missed ten days from the start; then a week that S2 and S5 missed, S2 wholly."""
+def loaded_weeks(load: Load) -> None:
+    """Load six weeks, of which S1 missed the first ten days, then a week of which S2 missed all and S5 two days."""
     before, last = WEEKS[:-5], WEEKS[-5:]
     load(
         {
@@ -40,8 +40,8 @@ def two_weeks(load: Load) -> None:
     load({f"attendance_{last[-1]}.csv": attendance(last, {"S2": set(last), "S5": set(last[:2])})})
 
 
-@pytest.mark.usefixtures("two_weeks")
-def test_movers_are_those_whose_tier_is_another_than_a_week_ago(installation: Installation) -> None:
+@pytest.mark.usefixtures("loaded_weeks")
+def test_movers_are_students_whose_tier_changed_within_a_week(installation: Installation) -> None:
     movers = installation.warehouse.frame("SELECT * FROM v_risk_movers ORDER BY student_id")
     assert movers[["student_id", "tier_before", "risk_tier", "direction"]].to_numpy().tolist() == [
         ["S2", "ON_TRACK", "MODERATE", "WORSE"],
@@ -51,8 +51,8 @@ def test_movers_are_those_whose_tier_is_another_than_a_week_ago(installation: In
     assert movers["file_name"].tolist() == [f"attendance_{WEEKS[-1]}.csv"] * 2
 
 
-@pytest.mark.usefixtures("two_weeks")
-def test_a_caseload_lists_the_students_of_a_homeroom_the_gravest_first(installation: Installation) -> None:
+@pytest.mark.usefixtures("loaded_weeks")
+def test_a_caseload_lists_the_students_of_a_homeroom_by_severity(installation: Installation) -> None:
     rows = installation.warehouse.frame("SELECT * FROM v_caseload ORDER BY homeroom, place")
     assert rows[["homeroom", "place", "student_id", "risk_tier"]].to_numpy().tolist() == [
         ["7-1", 1, "S1", "HIGH"],
@@ -65,21 +65,21 @@ def test_a_caseload_lists_the_students_of_a_homeroom_the_gravest_first(installat
     assert homerooms[columns].to_numpy().tolist() == [["7-1", 3, 1, 1, 0, 1, 1], ["7-2", 2, 0, 0, 1, 1, 1]]
 
 
-@pytest.mark.usefixtures("two_weeks")
-def test_the_list_can_be_asked_for_any_day_and_saved_for_its_reader_alone(
+@pytest.mark.usefixtures("loaded_weeks")
+def test_the_list_is_available_for_any_date_and_saved_with_private_permissions(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     saved = tmp_path / "list.csv"
     monkeypatch.setattr(sys, "argv", ["student360", "risk", "--csv", str(saved)])
     assert main() == 0
-    today = capsys.readouterr().out
-    assert "S2" in today
-    assert "Got worse in the last week" in today
-    assert "Canary" not in today
+    current = capsys.readouterr().out
+    assert "S2" in current
+    assert "Got worse in the last week" in current
+    assert "Canary" not in current
     assert saved.stat().st_mode & 0o777 == 0o600
     assert pd.read_csv(saved)["full_name"].str.startswith("Canary").all()
     monkeypatch.setattr(sys, "argv", ["student360", "risk", "--on", WEEKS[-6]])
     assert main() == 0
-    then = capsys.readouterr().out
-    assert f"As of {WEEKS[-6]}" in then
-    assert "when recomputed today" not in then
+    past = capsys.readouterr().out
+    assert f"As of {WEEKS[-6]}" in past
+    assert "when recomputed today" not in past

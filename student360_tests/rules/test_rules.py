@@ -1,4 +1,4 @@
-"""Rules are data: a wrong file is refused with line and reason, and the old rules stay."""
+"""Rules are reference data: an invalid file is refused with line and reason, and the previous rules stay active."""
 
 import shutil
 from collections.abc import Callable
@@ -28,7 +28,7 @@ FILES = {
 
 @pytest.fixture
 def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the reference folder that the test may edit."""
+    """A copy of the reference folder for the test to edit."""
     folder = tmp_path / "reference"
     shutil.copytree(PROJECT / "data" / "reference", folder)
     monkeypatch.setenv("STUDENT360_REFERENCE_DIR", str(folder))
@@ -36,7 +36,7 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def mistakes(rules: Path, file: str, old: str, new: str) -> list[str]:
-    """What is said about a reference file after an edit."""
+    """Edit a reference file and return the mistakes found in it."""
     path = rules / file
     text = path.read_text()
     assert old in text
@@ -56,7 +56,7 @@ HEADER = "school_id\n"
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "said"),
+    ("file", "old", "new", "expected"),
     [
         (RULES, "le,90,", "le,ninety,", "line 3, threshold 'ninety': must be a number with at most two decimals"),
         (RULES, "le,90,", "le,90.125,", "line 3, threshold '90.125': must be a number with at most two decimals"),
@@ -87,14 +87,14 @@ HEADER = "school_id\n"
         ("dim_letter_grades.csv", "B,80,1", "B,80,1,,", "line 1, (file): cannot be read as a CSV"),
     ],
 )
-def test_a_mistake_is_named_with_line_column_value_and_reason(
-    rules: Path, file: str, old: str, new: str, said: str
+def test_a_mistake_is_reported_with_line_column_value_and_reason(
+    rules: Path, file: str, old: str, new: str, expected: str
 ) -> None:
     found = mistakes(rules, file, old, new)
-    assert any(said in mistake for mistake in found), found
+    assert any(expected in mistake for mistake in found), found
 
 
-def test_the_files_that_are_shipped_have_no_mistakes_and_are_all_checked() -> None:
+def test_the_shipped_reference_files_are_valid_and_all_checked() -> None:
     settings = load_settings({})
     for path in settings.reference_dir.glob("*.csv"):
         assert path.stem in COLUMNS and path.stem in CHECKS
@@ -103,7 +103,7 @@ def test_the_files_that_are_shipped_have_no_mistakes_and_are_all_checked() -> No
         assert not script.has_rules or reference_path(script.name, settings).exists()
 
 
-def test_a_wrong_rule_file_is_refused_and_the_old_rules_stay(
+def test_an_invalid_rule_file_is_refused_and_the_previous_rules_stay_active(
     installation: Installation, load: Load, rules: Path
 ) -> None:
     load(FILES)
@@ -123,7 +123,7 @@ def test_a_wrong_rule_file_is_refused_and_the_old_rules_stay(
     assert to_do_report(installation.warehouse, load_settings()) is None
 
 
-def test_a_wrong_code_table_loses_no_rows(installation: Installation, load: Load, rules: Path) -> None:
+def test_an_invalid_code_table_loses_no_rows(installation: Installation, load: Load, rules: Path) -> None:
     load(FILES)
     codes = (rules / "dim_attendance_codes.csv").read_text()
     (rules / "dim_attendance_codes.csv").write_text(codes.replace("ABSENT", "AWAY"))
@@ -134,10 +134,10 @@ def test_a_wrong_code_table_loses_no_rows(installation: Installation, load: Load
     assert counts.to_numpy().tolist() == [["ABSENT", 2], ["PRESENT", 9], ["UNMAPPED", 1]]
 
 
-def test_what_is_added_up_when_scores_and_messages_come_follows_the_rules_of_them_too(
+def test_stored_totals_of_scores_and_messages_follow_changed_rules(
     installation: Installation, load: Load, rules: Path
 ) -> None:
-    def told(column: str) -> float | None:
+    def monitor_value(column: str) -> float | None:
         assert [line for promise in verify(installation.warehouse, load_settings()) for line in promise.broken] == []
         value = installation.warehouse.frame(f"SELECT {column} AS value FROM v_student_risk_monitor")["value"][0]
         return None if pd.isna(value) else float(value)
@@ -155,26 +155,34 @@ def test_what_is_added_up_when_scores_and_messages_come_follows_the_rules_of_the
             "S1,2025-09-02,Meeting,\nS1,2025-09-10,Email,\n",
         }
     )
-    assert (told("courses_failing"), told("score_change"), told("days_without_contact")) == (1, -5, 2)
+    assert (monitor_value("courses_failing"), monitor_value("score_change"), monitor_value("days_without_contact")) == (
+        1,
+        -5,
+        2,
+    )
     change("dim_subjects.csv", "math,Math,1", "math,Math,0")
-    assert told("courses_failing") == 0
+    assert monitor_value("courses_failing") == 0
     change("dim_letter_grades.csv", "D,60,1", "D,60,0")
-    assert told("courses_failing") == 1
+    assert monitor_value("courses_failing") == 1
     change("dim_message_types.csv", "email,TEACHER_TO_FAMILY,1", "email,AUTOMATIC,0")
-    assert told("days_without_contact") == 10
+    assert monitor_value("days_without_contact") == 10
     change("dim_dates.csv", HEADER, HEADER + "2024-09-02,2025-09-05,school_year,,\n")
-    assert (told("courses_failing"), told("score_change"), told("days_recorded")) == (1, None, 5)
+    assert (monitor_value("courses_failing"), monitor_value("score_change"), monitor_value("days_recorded")) == (
+        1,
+        None,
+        5,
+    )
     load({"attendance_2026-09-01.csv": "Student_ID,Date,Attendance_Status\nS1,2026-09-01,Present\n"})
-    assert (told("courses_failing"), told("days_without_contact")) == (None, 364)
+    assert (monitor_value("courses_failing"), monitor_value("days_without_contact")) == (None, 364)
 
 
-def test_without_any_good_rules_the_first_load_says_so(installation: Installation, load: Load, rules: Path) -> None:
+def test_the_first_load_fails_without_valid_rules(installation: Installation, load: Load, rules: Path) -> None:
     (rules / "risk_rules.csv").write_text("rule_set\n")
     with pytest.raises(ReferenceProblem, match=r"risk_rules\.csv: line 1, indicator: this column is missing"):
         load(FILES)
 
 
-def test_a_rule_set_that_does_not_exist_changes_nothing(
+def test_an_unknown_rule_set_changes_nothing(
     installation: Installation, load: Load, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(FILES)

@@ -1,13 +1,13 @@
-"""Worked examples of the risk monitor: a few rows in, a whole risk row out, and the source that decides it.
+"""The notation of the worked examples of the risk monitor, and the files of the small district that holds them.
 
-Belongs here: the notation, and how a group of examples becomes the files of one small district. Does not belong here:
-the examples (`examples.py`), the comparing (`test_examples.py`).
+The examples are in `examples.py`; `test_examples.py` compares them with the monitor. Each has some rows as input, the
+complete expected row, and the source of the rule.
 
-Attendance is one letter a day, the last one on the day that the monitor looks from, going back over school days:
-P present, A absent, E excused, S suspended, L late, B left early, H half a day, N no school, ? a code that nobody
-explained, . no row. "81P 9A" stands for 81 times P and 9 times A. Scores are "Math 80 85; English 90": the last of each
-subject on the last day, each earlier one ten days before. Homework is one letter an assignment, D done, M missing,
-O open, due every third day back from the last. Contacts are "5T 3R": days ago, T teacher, F family, R reminder.
+Attendance has one letter per school day; the last one is the day that the monitor looks from: P present, A absent,
+E excused, S suspended, L late, B left early, H half a day, N no school, ? an unexplained code, . no row. "81P 9A" is
+81 times P and then 9 times A. Scores are "Math 80 85; English 90": the last of each subject on the last day, each
+earlier one ten days before. Homework has one letter per assignment, D done, M missing, O open, due every third day up
+to the last day. Contacts are "5T 3R": days ago, T teacher, F family, R reminder.
 """
 
 import re
@@ -30,12 +30,12 @@ CODES = {
 }
 STATUSES = {"D": "Done", "M": "Not done", "O": "Pending"}
 KINDS = {"T": "Teacher to Parent", "F": "Parent to Teacher", "R": "Automated Reminder"}
-NOBODY = "S999"
+FILLER_STUDENT = "S999"
 
 
 @dataclass(frozen=True)
 class Example:
-    """What the monitor must say of one student. `expect` holds what differs from the calm row of its world."""
+    """The data of one student and the expected row: `expect` has the differences from the calm row of the world."""
 
     name: str
     source: str
@@ -53,7 +53,7 @@ class Example:
 
 @dataclass(frozen=True)
 class World:
-    """A district of its own: examples that share settings and rules. `calm` is the row of a student without trouble."""
+    """A district of examples that share settings and rules. `calm` is the row of a student without problems."""
 
     name: str
     examples: tuple[Example, ...]
@@ -64,7 +64,7 @@ class World:
     last_day: date = LAST_DAY
 
     def school_days(self, count: int) -> list[date]:
-        """The last so many school days up to the last day, in order."""
+        """Return this number of school days up to the last day, in order."""
         days: list[date] = []
         day = self.last_day
         while len(days) < count:
@@ -74,16 +74,16 @@ class World:
         return days[::-1]
 
     def expected(self, example: Example) -> dict[str, Any]:
-        """The whole row that the monitor must show."""
-        of_example = {"grade_level": example.grade, "school_id": example.school}
-        return {**self.calm, **of_example, **example.expect}
+        """Return the complete row that the monitor must show."""
+        of_student = {"grade_level": example.grade, "school_id": example.school}
+        return {**self.calm, **of_student, **example.expect}
 
     def files(self) -> dict[str, str]:
-        """The files of the district, by name."""
+        """Return the files of the district by name."""
         first = self.school_days(200)[0]
-        students = [f"{NOBODY},No One,2012-01-01,Grade 8,,SCH-0,,"]
+        students = [f"{FILLER_STUDENT},No One,2012-01-01,Grade 8,,SCH-0,,"]
         moves, attendance, scores, homework = [], [], [], []
-        messages = [f"{NOBODY},{self.last_day - timedelta(days=100)},Email,"]
+        messages = [f"{FILLER_STUDENT},{self.last_day - timedelta(days=100)},Email,"]
         for number, example in enumerate(self.examples, start=1):
             student = f"S{number:03}"
             students.append(f"{student},Some One,2012-01-01,{example.grade},,{example.school},,{example.enrolled_on}")
@@ -114,13 +114,13 @@ class World:
         return {name: text for name, text in files.items() if text.count("\n") > 1}
 
     def _days(self, marks: str) -> list[tuple[date, str]]:
-        spelt = "".join(mark * int(count) for count, mark in re.findall(r"(\d+)(\S)", marks))
-        days = self.school_days(len(spelt)) if spelt else []
-        return [(day, mark) for day, mark in zip(days, spelt, strict=True) if mark != "."]
+        expanded = "".join(mark * int(count) for count, mark in re.findall(r"(\d+)(\S)", marks))
+        days = self.school_days(len(expanded)) if expanded else []
+        return [(day, mark) for day, mark in zip(days, expanded, strict=True) if mark != "."]
 
-    def _scores(self, told: str) -> list[str]:
+    def _scores(self, notation: str) -> list[str]:
         rows = []
-        for part in filter(None, (part.strip() for part in told.split(";"))):
+        for part in filter(None, (part.strip() for part in notation.split(";"))):
             subject, *points = part.split()
             for place, point in enumerate(points):
                 day = self.last_day - timedelta(days=10 * (len(points) - 1 - place))
@@ -128,11 +128,11 @@ class World:
                 rows.append(f"{subject},{score},{completion or 90},,Test {place},{day}")
         return rows
 
-    def _homework(self, told: str) -> list[str]:
-        spelt = "".join(mark * int(count) for count, mark in re.findall(r"(\d+)(\S)", told))
+    def _homework(self, notation: str) -> list[str]:
+        expanded = "".join(mark * int(count) for count, mark in re.findall(r"(\d+)(\S)", notation))
         return [
-            f"Math,Task {place},{self.last_day - timedelta(days=3 * (len(spelt) - 1 - place))},{STATUSES[mark]},,"
-            for place, mark in enumerate(spelt)
+            f"Math,Task {place},{self.last_day - timedelta(days=3 * (len(expanded) - 1 - place))},{STATUSES[mark]},,"
+            for place, mark in enumerate(expanded)
         ]
 
 

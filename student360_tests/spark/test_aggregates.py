@@ -1,4 +1,4 @@
-"""Spark's figures are SQL's figures, to the last bit."""
+"""Spark computes exactly the same aggregates as SQL."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ AGGREGATES = [script.name for script in scripts().values() if script.layer == "s
 
 @ON_SQLITE_ONLY
 @pytest.mark.xdist_group("spark")
-def test_every_aggregate_equals_the_same_figures_in_sql(installation: Installation, load: Load, java: Path) -> None:
+def test_every_spark_aggregate_equals_the_same_query_in_sql(installation: Installation, load: Load, java: Path) -> None:
     write_district(installation.data / "landing", District(students=150, days=45))
     load()
     with DagsterInstance.ephemeral() as instance:
@@ -51,7 +51,7 @@ def rows_by_range(installation: Installation, table: str, columns: list[str]) ->
 
 
 @pytest.mark.xdist_group("spark")
-def test_a_big_table_is_read_in_key_ranges_that_cover_it_once(
+def test_a_large_table_is_read_in_key_ranges_that_cover_each_row_once(
     small_installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("student360.spark.source.ROWS_PER_PARTITION", 100)
@@ -62,7 +62,7 @@ def test_a_big_table_is_read_in_key_ranges_that_cover_it_once(
 
 
 @pytest.mark.xdist_group("spark")
-def test_a_table_that_is_not_worth_counting_is_read_whole_too(
+def test_a_table_without_a_row_count_query_is_read_completely(
     small_installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("student360.spark.source.ROWS_PER_PARTITION", 10)
@@ -72,7 +72,7 @@ def test_a_table_that_is_not_worth_counting_is_read_whole_too(
 
 
 @pytest.mark.fault("F41")
-def test_without_java_the_spark_assets_say_in_one_line_what_to_install(
+def test_without_java_the_error_describes_what_to_install(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))

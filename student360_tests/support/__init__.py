@@ -1,1 +1,1 @@
-"""What tests, benchmarks and the fault harness share: installations, servers, canaries."""
+"""Helpers shared by tests, benchmarks and the fault harness: installations, PostgreSQL servers, canaries."""

@@ -1,7 +1,4 @@
-"""A real, running Student 360 for tests and measurements: its own folders, daemon and sensor.
-
-Belongs here: starting and stopping the real processes. Does not belong here: any assertion.
-"""
+"""A Student 360 installation for tests and measurements: separate folders, warehouse and Dagster processes."""
 
 import os
 import re
@@ -23,12 +20,12 @@ from sqlalchemy import make_url
 from student360.ingest.files import make_private
 from student360.settings import PROJECT, load_settings
 from student360.warehouse.warehouse import Warehouse
-from student360_tests.support.postgres import drop_schema, make_schema, new_schema, server_url
+from student360_tests.support.postgres import create_schema, drop_schema, new_schema, server_url
 
 
 @dataclass
 class Installation:
-    """The folders of an installation and its warehouse: SQLite in its own folder, or a schema of PostgreSQL."""
+    """The folders of an installation and its warehouse: SQLite in the data folder, or a schema of PostgreSQL."""
 
     root: Path
     postgres_url: str = ""
@@ -40,7 +37,7 @@ class Installation:
 
     @property
     def dagster_schema(self) -> str:
-        """Where Dagster's own tables are when it is on PostgreSQL too."""
+        """The PostgreSQL schema of Dagster's tables."""
         return f"{self.schema}_dagster"
 
     @property
@@ -68,15 +65,15 @@ class Installation:
         return {name: value for name, value in os.environ.items() if not name.startswith("STUDENT360_")} | own
 
     def prepare(self) -> None:
-        """Make the folders and the Dagster home."""
+        """Create the folders, and the Dagster home with its dagster.yaml."""
         for folder in (self.data / "landing", self.dagster_home):
             make_private(folder)
-        ready = "dagster.postgres.yaml" if self.postgres_url else "dagster.yaml"
-        shutil.copy(PROJECT / ready, self.dagster_home / "dagster.yaml")
+        configuration = "dagster.postgres.yaml" if self.postgres_url else "dagster.yaml"
+        shutil.copy(PROJECT / configuration, self.dagster_home / "dagster.yaml")
 
     @contextmanager
     def instance(self) -> Iterator[DagsterInstance]:
-        """What Dagster knows of this installation, for looking at from outside."""
+        """Open the Dagster instance of this installation until the block ends."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
@@ -84,7 +81,7 @@ class Installation:
                 yield instance
 
     def drop(self, name: str, content: bytes) -> Path:
-        """Put a file into landing the way that producers are told to: write aside, then rename."""
+        """Write a file under a temporary name and rename it into landing, as producers should. Returns its path."""
         part = self.data / "landing" / f"{name}.part"
         try:
             part.write_bytes(content)
@@ -95,7 +92,7 @@ class Installation:
 
     @contextmanager
     def running(self, *command: str) -> Iterator[None]:
-        """Run a Dagster command of this installation until the block ends, then stop its whole process group."""
+        """Run a command of this installation until the block ends, then stop its process group."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [str(Path(sys.executable).parent / command[0]), *command[1:]],
@@ -116,28 +113,28 @@ class Installation:
                     process.wait()
 
     def daemon(self) -> AbstractContextManager[None]:
-        """The daemon with its own code server."""
+        """Run the daemon, with its code server, until the block ends."""
         return self.running("dagster-daemon", "run", "-w", str(PROJECT / "workspace.yaml"))
 
 
 def create_installation(engine: str, root: Path) -> Installation:
-    """An empty installation in a folder, on SQLite or in schemas of its own of the tests' PostgreSQL."""
+    """Create an empty installation in a folder, on SQLite or in new schemas of the tests' PostgreSQL server."""
     installation = Installation(root, server_url(), new_schema()) if engine == "postgres" else Installation(root)
     installation.prepare()
     if installation.schema:
-        make_schema(installation.dagster_schema)
+        create_schema(installation.dagster_schema)
     return installation
 
 
 def remove_schemas(installation: Installation) -> None:
-    """Remove what an installation has in PostgreSQL; its folder is left."""
+    """Drop the schemas of an installation in PostgreSQL. Its folder is kept."""
     if installation.schema:
         drop_schema(installation.schema)
         drop_schema(installation.dagster_schema)
 
 
 def dagster_storage(url: str, schema: str) -> dict[str, str]:
-    """The variables of dagster.postgres.yaml for a server, and libpq's own for its socket and a schema for the test."""
+    """Return the environment variables of dagster.postgres.yaml, and those of libpq for the socket and the schema."""
     login = make_url(url)
     socket = login.query.get("host")
     return {
@@ -152,17 +149,20 @@ def dagster_storage(url: str, schema: str) -> dict[str, str]:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str, every: float = 0.2) -> float:
-    """Wait until something is true; returns how long it took. Raises TimeoutError saying what did not come."""
+    """Wait until a condition is true. Returns the seconds waited.
+
+    Raises TimeoutError, naming `what`, if it is not true within the given seconds.
+    """
     start = time.monotonic()
     while not condition():
         if time.monotonic() - start > seconds:
-            raise TimeoutError(f"not within {seconds:.0f} s: {what}")
+            raise TimeoutError(f"not reached within {seconds:.0f} s: {what}")
         time.sleep(every)
     return time.monotonic() - start
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on."""
+    """Return an unused port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -170,9 +170,9 @@ def free_port() -> int:
 
 
 def peak_memory() -> float:
-    """The most resident memory that this process has had so far, in megabytes.
+    """Return the peak resident memory of this process in MB.
 
-    Not `getrusage`: on Linux its figure includes that of the process that started this one.
+    `getrusage` is not used: on Linux its figure includes that of the process that started this one.
     """
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]

@@ -1,7 +1,4 @@
-"""The PostgreSQL of the tests: a real server, given in STUDENT360_TEST_POSTGRES_URL or started from a Python package.
-
-Belongs here: which server, and statements to look at it from outside. Does not belong here: any assertion.
-"""
+"""The PostgreSQL server of the tests: given in STUDENT360_TEST_POSTGRES_URL, or started from a Python package."""
 
 import os
 import shutil
@@ -24,7 +21,7 @@ PASSWORD = "s3cret/p@ss word"
 
 @cache
 def server_url() -> str:
-    """The URL of the server; the tests that run in parallel share it, each in a schema of its own."""
+    """Return the URL of the server. Tests that run in parallel share it; each uses a separate schema."""
     given = os.environ.get(GIVEN)
     if given:
         return given
@@ -34,17 +31,17 @@ def server_url() -> str:
 
 
 def server_version() -> str:
-    """The server's version, as it says."""
-    return str(ask("SELECT current_setting('server_version')")[0][0])
+    """Return the version of the server."""
+    return str(run_sql("SELECT current_setting('server_version')")[0][0])
 
 
 def new_schema() -> str:
-    """A name for a schema that nobody uses."""
+    """Return an unused schema name."""
     return f"t_{uuid4().hex[:16]}"
 
 
-def ask(statement: str, url: str | None = None) -> list[tuple[Any, ...]]:
-    """Run a statement from outside the product, with a connection of its own."""
+def run_sql(statement: str, url: str | None = None) -> list[tuple[Any, ...]]:
+    """Run a statement on a separate connection, without the code of the product. Returns all rows."""
     with (
         adbc_driver_postgresql.dbapi.connect(url or server_url(), autocommit=True) as connection,
         connection.cursor() as cursor,
@@ -54,27 +51,27 @@ def ask(statement: str, url: str | None = None) -> list[tuple[Any, ...]]:
         return rows
 
 
-def make_schema(schema: str) -> None:
-    """An empty schema for what is not the product's: Dagster's own tables."""
-    ask(f"CREATE SCHEMA {schema}")
+def create_schema(schema: str) -> None:
+    """Create an empty schema, for Dagster's tables."""
+    run_sql(f"CREATE SCHEMA {schema}")
 
 
 def drop_schema(schema: str) -> None:
-    """Remove a test's schema with all that is in it."""
-    ask(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    """Drop a schema with everything in it."""
+    run_sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
 class OwnServer:
-    """A server of a test's own, with passwords, that may be stopped."""
+    """A separate server with password authentication that a test may stop."""
 
     def __init__(self, folder: Path) -> None:
         self._server = embedded_server(folder)
         self.url: str = self._server.get_uri()
         self._socket = self.url.partition("?")[2]
-        ask(f"CREATE ROLE district LOGIN PASSWORD '{PASSWORD}'", self.url)
-        ask("CREATE ROLE visitor LOGIN PASSWORD 'visitor'", self.url)
-        ask("CREATE DATABASE student360 OWNER district", self.url)
-        ask("CREATE DATABASE western ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0 OWNER district", self.url)
+        run_sql(f"CREATE ROLE district LOGIN PASSWORD '{PASSWORD}'", self.url)
+        run_sql("CREATE ROLE visitor LOGIN PASSWORD 'visitor'", self.url)
+        run_sql("CREATE DATABASE student360 OWNER district", self.url)
+        run_sql("CREATE DATABASE western ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0 OWNER district", self.url)
         (folder / "pg_hba.conf").write_text("local all postgres trust\nlocal all all scram-sha-256\n")
         self.control("reload")
 
@@ -82,11 +79,11 @@ class OwnServer:
         return f"postgresql://{user}:{password}@/{database}?{self._socket}"
 
     def own(self, folder: Path) -> None:
-        """Give a folder to the server's user."""
+        """Make the server's user the owner of a folder."""
         shutil.chown(folder, self._server.system_user)
 
     def control(self, *action: str) -> None:
-        """pg_ctl with an action."""
+        """Run pg_ctl with an action."""
         tool = self._server.bin_path / "pg_ctl"
         options = ["-o", f"-h '' -k {self._server.pgdata}"] if action[0] in ("start", "restart") else []
         command = [str(tool), "-D", str(self._server.pgdata), "-w", "-s", "-l", "/dev/null", *options, *action]
@@ -95,8 +92,8 @@ class OwnServer:
 
 
 @contextmanager
-def throw_away_server() -> Iterator[OwnServer]:
-    """A server of one's own until the end of the block, in a short path: sockets have a limit."""
+def temporary_server() -> Iterator[OwnServer]:
+    """Run a separate server until the block ends. Its path is short, because the length of socket paths is limited."""
     folder = Path(tempfile.mkdtemp(prefix="student360-own-"))
     folder.chmod(0o711)
     try:

@@ -1,1 +1,1 @@
-"""What a district may rely on: bad input, faults and kills, as tables with figures."""
+"""The reliability tests: bad inputs, faults, kills and the soak, with figures as tables."""

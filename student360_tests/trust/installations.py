@@ -1,7 +1,4 @@
-"""Installations for the harness, outside of pytest: made, used and thrown away.
-
-Belongs here: making them. Does not belong here: what is tried on them.
-"""
+"""Temporary installations for the reliability tests, also outside pytest, and assertions about them."""
 
 import shutil
 import subprocess
@@ -24,8 +21,8 @@ ROSTER = {"students_2026-01-01.csv": STUDENTS}
 
 
 @contextmanager
-def throw_away_installation(engine: str, folder: Path | None = None) -> Iterator[Installation]:
-    """An empty installation on an engine, in a folder of its own below the given one."""
+def temporary_installation(engine: str, folder: Path | None = None) -> Iterator[Installation]:
+    """Create an empty installation in a new folder below the given one; it is removed when the block ends."""
     root = Path(tempfile.mkdtemp(prefix="student360-trust-", dir=folder))
     installation = create_installation(engine, root)
     try:
@@ -35,13 +32,13 @@ def throw_away_installation(engine: str, folder: Path | None = None) -> Iterator
         shutil.rmtree(root, ignore_errors=True)
 
 
-def quick_settings(installation: Installation, **extra: str) -> Settings:
-    """The settings of an installation whose files need not rest before they are taken."""
+def settings_without_settle_time(installation: Installation, **extra: str) -> Settings:
+    """Return the settings of an installation with a settle time of 0 seconds."""
     return load_settings(installation.environment | {"STUDENT360_SETTLE_SECONDS": "0"} | extra)
 
 
-def assert_whole(installation: Installation, facts: int | None = None) -> None:
-    """Every promise holds, nothing lies around, every row is accounted for."""
+def assert_consistent(installation: Installation, facts: int | None = None) -> None:
+    """Assert that verify finds nothing, landing and work are empty, and every row read is counted."""
     settings = load_settings()
     assert [line for promise in verify(installation.warehouse, settings) for line in promise.broken] == []
     for folder in (settings.landing, settings.work):
@@ -52,12 +49,12 @@ def assert_whole(installation: Installation, facts: int | None = None) -> None:
 
 
 def year_of_attendance() -> bytes:
-    """336 good rows."""
+    """Return a file with 336 valid rows."""
     days = (f"2025-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29))
     return (HEADER + "".join(f"S1,{day},Present\n" for day in days)).encode()
 
 
 def materialize(environment: dict[str, str], select: str = MATERIALIZE[-1]) -> subprocess.Popen[bytes]:
-    """`dagster asset materialize` in a process of its own."""
+    """Start `dagster asset materialize` as a separate process."""
     program = [str(Path(sys.executable).parent / MATERIALIZE[0]), *MATERIALIZE[1:-1], select]
     return subprocess.Popen(program, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -1,7 +1,4 @@
-"""The protocol with one rule broken at a time: the harness must notice each.
-
-Belongs here: how each rule is broken. Does not belong here: the harness (`kills.py`).
-"""
+"""Mutants: the load protocol with one rule broken. The harness (`kills.py`) must detect each of them."""
 
 # mypy: disable-error-code="attr-defined"
 import re
@@ -32,7 +29,7 @@ from student360.warehouse.warehouse import Transaction, Warehouse
 
 
 def archive_before_commit() -> None:
-    """M1: the file goes to the archive before its rows are committed."""
+    """M1: a file is moved to the archive before its rows are committed."""
     place = stage_module._place
 
     def archiving(settings: Settings, file: LedgerFile) -> Path:
@@ -45,7 +42,7 @@ def archive_before_commit() -> None:
 
 
 def ledger_in_a_second_transaction() -> None:
-    """M2: rows are committed first, their outcome in the ledger later."""
+    """M2: the rows are committed first, their outcome in the ledger in a second transaction."""
     write_outcomes, merge_feed = merge_module._write_outcomes, merge_module.merge_feed
 
     def late(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> Changed:
@@ -62,7 +59,7 @@ def ledger_in_a_second_transaction() -> None:
 
 
 def no_order_guard() -> None:
-    """M3: what comes last counts, however old it is."""
+    """M3: the file loaded last counts, even if it is older."""
     real = merge_module.sql_file
     guard = re.compile(r"        WHEN \(k\.effective_date_key, k\.file_id\) > [^\n]*\n")
 
@@ -73,8 +70,8 @@ def no_order_guard() -> None:
     merge_module.sql_file = without_guard  # type: ignore[assignment]
 
 
-def no_look_into_the_ledger() -> None:
-    """M4: bytes that are known already are entered again."""
+def no_ledger_lookup() -> None:
+    """M4: known content is entered into the ledger again."""
     number = iter(range(1, 1_000_000))
     real = ledger._insert
 
@@ -88,7 +85,7 @@ def no_look_into_the_ledger() -> None:
 
 
 def archive_in_two_steps() -> None:
-    """M5: on its way to the archive a file has a name that nobody looks for."""
+    """M5: on its way to the archive a file has a name that recovery does not search for."""
 
     def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Path:
         hidden = claimed.parent.parent / f".{uuid.uuid4().hex}"
@@ -103,24 +100,24 @@ def archive_in_two_steps() -> None:
 
 
 def no_recovery() -> None:
-    """M6: what an earlier run left in the work folder is not looked for."""
+    """M6: files left in the work folder by an earlier run are ignored."""
     receive_module._unentered = lambda *_: []
 
 
-def one_refused_row_forgotten() -> None:
-    """M7: the last refused row of a chunk is not written down."""
+def one_rejected_row_not_recorded() -> None:
+    """M7: the last rejected row of a chunk is not recorded."""
     real = stage_module.stage_chunk
 
-    def forgetting(*arguments: Any) -> Staged:
+    def incomplete(*arguments: Any) -> Staged:
         staged = real(*arguments)
         staged.rejects = staged.rejects.iloc[:-1]
         return staged
 
-    stage_module.stage_chunk = forgetting  # type: ignore[assignment]
+    stage_module.stage_chunk = incomplete  # type: ignore[assignment]
 
 
 def archive_names_without_claim() -> None:
-    """M8: two drops of the same bytes have the same name in the archive."""
+    """M8: two drops of the same content have the same name in the archive."""
 
     def archive(claimed: Path, folder: Path, sha256: str, received: datetime) -> Path:
         make_private(folder)
@@ -132,7 +129,7 @@ def archive_names_without_claim() -> None:
 
 
 def no_lock() -> None:
-    """M9: two writers do not wait for each other."""
+    """M9: concurrent writers do not wait for each other."""
 
     def begin_in_sqlite(self: SqliteEngine, cursor: Any, waiting: Callable[[], None]) -> None:
         cursor.execute("BEGIN")
@@ -147,20 +144,20 @@ def no_lock() -> None:
 
 
 def duplicates_by_name() -> None:
-    """M10: a file is known by its name, not by its bytes: the bug of most file watchers."""
+    """M10: duplicates are detected by file name instead of content."""
 
     real = ledger.enter
 
     def enter(tx: Transaction, arrival: ledger.Arrival, run_id: str) -> bool:
-        seen = tx.query("SELECT sha256 FROM ingest_file WHERE first_name = ? LIMIT 1", (arrival.name,))
-        return real(tx, replace(arrival, sha256=seen[0]["sha256"]) if seen else arrival, run_id)
+        known = tx.query("SELECT sha256 FROM ingest_file WHERE first_name = ? LIMIT 1", (arrival.name,))
+        return real(tx, replace(arrival, sha256=known[0]["sha256"]) if known else arrival, run_id)
 
     ledger.enter = enter
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule that is broken, and the crash point where that hurts; None where any will do."""
+    """A broken rule, and the crash point that reveals it; None: any crash point."""
 
     break_rule: Callable[[], None]
     aim: CrashPoint | None = None
@@ -170,11 +167,11 @@ MUTANTS = {
     "M1 archive before commit": Mutant(archive_before_commit, CrashPoint.AROUND_RENAME),
     "M2 ledger in a second transaction": Mutant(ledger_in_a_second_transaction, CrashPoint.BEFORE_LEDGER),
     "M3 no order guard": Mutant(no_order_guard),
-    "M4 no look into the ledger": Mutant(no_look_into_the_ledger),
+    "M4 no lookup in the ledger": Mutant(no_ledger_lookup),
     "M5 archive in two steps": Mutant(archive_in_two_steps, CrashPoint.AROUND_RENAME),
     "M6 no recovery": Mutant(no_recovery),
-    "M7 one refused row forgotten": Mutant(one_refused_row_forgotten),
+    "M7 one rejected row not recorded": Mutant(one_rejected_row_not_recorded),
     "M8 archive names without the claim": Mutant(archive_names_without_claim),
     "M9 no lock": Mutant(no_lock),
-    "M10 known by name": Mutant(duplicates_by_name),
+    "M10 duplicates by name": Mutant(duplicates_by_name),
 }

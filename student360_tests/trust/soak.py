@@ -1,7 +1,6 @@
-"""The real daemon under a producer that never rests, while processes die, the server stops and the disk fills up.
+"""The soak: the real daemon loads a stream of files while processes are killed, the server stops and the disk fills.
 
-Belongs here: what is done to a running installation, and the wait until it is at rest again. Does not belong here: the
-producer and the invariants (`kills.py`), drawing the figures (`report.py`).
+Contains the faults injected into a running installation. The producer and the invariants are in `kills.py`.
 """
 
 import os
@@ -22,29 +21,29 @@ import psutil
 from student360.settings import PROJECT
 from student360.warehouse.errors import WarehouseError
 from student360_tests.support.installation import Installation, wait_until
-from student360_tests.support.postgres import OwnServer, ask, throw_away_server
+from student360_tests.support.postgres import OwnServer, run_sql, temporary_server
 from student360_tests.trust.kills import SETTINGS, Figures, Producer, count, violations
 
 PAUSE_SECONDS = (3.0, 12.0)
-REST_SECONDS = 420.0
+IDLE_SECONDS = 420.0
 DISK_MEGABYTES = 256
 DISK_FULL_SECONDS = 5.0
 
 
 class NoSmallDisk(Exception):
-    """A small disk cannot be made here: it needs the right to mount."""
+    """A small disk cannot be created, because that requires the permission to mount."""
 
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A file system in memory that fills up soon. Raises NoSmallDisk."""
+    """Mount a small file system in memory until the block ends. Raises NoSmallDisk."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     options = f"size={megabytes}m,mode=0700"
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode != 0:
-        raise NoSmallDisk("a small disk needs the right to mount one (root)")
+        raise NoSmallDisk("mounting a small disk requires root permissions")
     try:
         yield folder
     finally:
@@ -53,10 +52,10 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """Not one byte is left on a disk, until the end of the block."""
-    balloon = disk / ".balloon"
+    """Fill a disk completely until the block ends."""
+    ballast = disk / ".ballast"
     size = 2**20
-    with balloon.open("wb") as file:
+    with ballast.open("wb") as file:
         while size:
             try:
                 os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), size)
@@ -66,7 +65,7 @@ def filled(disk: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        balloon.unlink()
+        ballast.unlink()
 
 
 @dataclass
@@ -92,7 +91,7 @@ class Tree:
             )
 
     def processes(self) -> list[psutil.Process]:
-        """All that belong to this installation, whoever their parent is by now."""
+        """Return all processes of this installation, including orphaned ones."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -104,7 +103,7 @@ class Tree:
         return [process for process in self.processes() if "grpc" in _command(process)]
 
     def workers(self) -> list[psutil.Process]:
-        """The processes of runs: copies of the warm process (or of nobody, when it died), children of a code server."""
+        """Return the processes of runs: copies of the warm process, orphaned or not, and children of a code server."""
         return [
             process
             for process in self.processes()
@@ -112,13 +111,13 @@ class Tree:
         ]
 
     def warm_processes(self) -> list[psutil.Process]:
-        """What runs are copied from."""
+        """Return the warm processes, of which runs are copies."""
         return [
             process for process in self.processes() if "warm_process" in _command(process) and not _is_copy(process)
         ]
 
     def kill(self, processes: list[psutil.Process]) -> int:
-        """SIGKILL. Returns how many were alive."""
+        """Send SIGKILL. Returns how many processes were alive."""
         killed = 0
         for process in processes:
             with suppress(psutil.Error):
@@ -127,13 +126,13 @@ class Tree:
         return killed
 
     def kill_all(self) -> None:
-        """As when the power goes."""
+        """Kill all processes, as in a power failure."""
         self.kill(self.processes())
         if self.daemon is not None:
             self.daemon.wait()
 
     def stop(self) -> None:
-        """Let it end in peace, then make sure."""
+        """Stop the daemon with SIGINT, then kill all remaining processes."""
         if self.daemon is not None and self.daemon.poll() is None:
             self.daemon.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
@@ -155,107 +154,107 @@ def _command(process: psutil.Process) -> str:
 
 
 @dataclass
-class Weather:
-    """What can happen to an installation, one thing at a time."""
+class FaultInjector:
+    """Injects random faults into a running installation, one at a time."""
 
     tree: Tree
-    dice: random.Random
+    rng: random.Random
     figures: Figures
     server: OwnServer | None = None
     disk: Path | None = None
 
-    def something_happens(self) -> None:
-        happenings: dict[str, tuple[int, Callable[[], bool]]] = {
-            "run worker": (4, self.worker_dies),
-            "code server": (1, self.code_server_dies),
-            "daemon": (1, self.daemon_dies),
-            "whole tree": (2, self.power_goes),
+    def inject_fault(self) -> None:
+        faults: dict[str, tuple[int, Callable[[], bool]]] = {
+            "run worker": (4, self.kill_worker),
+            "code server": (1, self.kill_code_server),
+            "daemon": (1, self.kill_daemon),
+            "all processes": (2, self.kill_tree),
         }
         if self.server is not None:
-            happenings["PostgreSQL stopped"] = (2, self.server_stops)
+            faults["PostgreSQL stopped"] = (2, self.stop_server)
         if self.disk is not None:
-            happenings["disk full"] = (1, self.disk_fills_up)
-        names = list(happenings)
-        (name,) = self.dice.choices(names, [happenings[name][0] for name in names])
-        if happenings[name][1]():
+            faults["disk full"] = (1, self.fill_disk)
+        names = list(faults)
+        (name,) = self.rng.choices(names, [faults[name][0] for name in names])
+        if faults[name][1]():
             self.figures.kills[name] += 1
         self.tree.start()
 
-    def worker_dies(self) -> bool:
-        """A run is killed at any moment of it."""
+    def kill_worker(self) -> bool:
+        """Kill a run at a random moment. Returns False if there was none."""
         try:
             wait_until(lambda: bool(self.tree.workers()), 10, "a run")
         except TimeoutError:
             return False
-        time.sleep(self.dice.uniform(0, 2.5))
+        time.sleep(self.rng.uniform(0, 2.5))
         return self.tree.kill(self.tree.workers()) > 0
 
-    def code_server_dies(self) -> bool:
+    def kill_code_server(self) -> bool:
         return self.tree.kill(self.tree.code_servers()) > 0
 
-    def daemon_dies(self) -> bool:
+    def kill_daemon(self) -> bool:
         if self.tree.daemon is None:
             return False
         self.tree.daemon.kill()
         self.tree.daemon.wait()
-        time.sleep(self.dice.uniform(0, 2))
+        time.sleep(self.rng.uniform(0, 2))
         return True
 
-    def power_goes(self) -> bool:
+    def kill_tree(self) -> bool:
         with suppress(TimeoutError):
             wait_until(lambda: bool(self.tree.workers()), 5, "a run")
-        time.sleep(self.dice.uniform(0, 2))
+        time.sleep(self.rng.uniform(0, 2))
         self.tree.kill_all()
-        time.sleep(self.dice.uniform(0, 2))
+        time.sleep(self.rng.uniform(0, 2))
         return True
 
-    def server_stops(self) -> bool:
+    def stop_server(self) -> bool:
         assert self.server is not None
         self.server.control("stop", "-m", "immediate")
-        time.sleep(self.dice.uniform(0, 5))
+        time.sleep(self.rng.uniform(0, 5))
         self.server.control("start")
         return True
 
-    def disk_fills_up(self) -> bool:
+    def fill_disk(self) -> bool:
         assert self.disk is not None
         with filled(self.disk):
             time.sleep(DISK_FULL_SECONDS)
         return True
 
 
-def soak(engine: str, minutes: float, seed: int, folder: Path, say: Callable[[str], None] = print) -> Figures:
-    """Run the real daemon for some minutes under all that can happen, let it come to rest, and look.
+def soak(engine: str, minutes: float, seed: int, folder: Path, log: Callable[[str], None] = print) -> Figures:
+    """Run the real daemon for some minutes while faults are injected, let it finish all work, and check the invariants.
 
-    Returns figures; where no small disk can be made, disk full is left out and said so.
+    Returns the figures. If no small disk can be mounted, the full disk is not tested, and that is logged.
     """
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     figures = Figures()
     with ExitStack() as stack:
         disk: Path | None = None
         try:
             disk = stack.enter_context(small_disk(folder / "disk", DISK_MEGABYTES + int(4 * minutes)))
         except NoSmallDisk as reason:
-            say(f"disk full is not tried: {reason}")
+            log(f"the full disk is not tested: {reason}")
         root = (disk or folder) / "installation"
         root.mkdir(mode=0o700)
-        server = stack.enter_context(throw_away_server()) if engine == "postgres" else None
+        server = stack.enter_context(temporary_server()) if engine == "postgres" else None
         installation = Installation(root, server.url, "soak") if server else Installation(root)
         installation.prepare()
         if server:
-            ask(f"CREATE SCHEMA {installation.dagster_schema}", server.url)
+            run_sql(f"CREATE SCHEMA {installation.dagster_schema}", server.url)
         tree = Tree(installation, SETTINGS)
         stack.callback(tree.stop)
         producer = Producer(installation, random.Random(seed))
         with _producing(producer):
             tree.start()
-            weather = Weather(tree, dice, figures, server, disk)
+            injector = FaultInjector(tree, rng, figures, server, disk)
             end = time.monotonic() + 60 * minutes
             while time.monotonic() < end:
-                time.sleep(dice.uniform(*PAUSE_SECONDS))
-                weather.something_happens()
-                say(f"{max(0, end - time.monotonic()):.0f} s left, {figures.killed} times something happened")
+                time.sleep(rng.uniform(*PAUSE_SECONDS))
+                injector.inject_fault()
+                log(f"{max(0, end - time.monotonic()):.0f} s left, {figures.killed} faults injected")
         producer.drop_roster()
-        _wait_for_rest(installation, tree, producer, figures)
+        _wait_until_idle(installation, tree, producer, figures)
         tree.stop()
         figures.violations += violations(installation, producer)
         count(installation, producer, figures)
@@ -265,27 +264,27 @@ def soak(engine: str, minutes: float, seed: int, folder: Path, say: Callable[[st
 
 @contextmanager
 def _producing(producer: Producer) -> Iterator[None]:
-    """About one file a second, as long as the block lasts. A disk that is full stops the producer, not us."""
-    over = threading.Event()
+    """Drop about one file per second until the block ends. Errors of a full disk are ignored."""
+    stopped = threading.Event()
 
     def produce() -> None:
-        while not over.wait(producer.dice.uniform(0.3, 1.7)):
+        while not stopped.wait(producer.rng.uniform(0.3, 1.7)):
             with suppress(OSError):
-                producer.drop_something()
+                producer.drop_file()
 
     thread = threading.Thread(target=produce)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stopped.set()
         thread.join()
 
 
-def _wait_for_rest(installation: Installation, tree: Tree, producer: Producer, figures: Figures) -> None:
-    """Until every drop is archived and landing and work are empty; a daemon that ended is started again."""
+def _wait_until_idle(installation: Installation, tree: Tree, producer: Producer, figures: Figures) -> None:
+    """Wait until every drop is archived and landing and work are empty. A daemon that has ended is restarted."""
 
-    def at_rest() -> bool:
+    def is_idle() -> bool:
         tree.start()
         if any(any(path.is_file() for path in (installation.data / name).rglob("*")) for name in ("landing", "work")):
             return False
@@ -296,13 +295,13 @@ def _wait_for_rest(installation: Installation, tree: Tree, producer: Producer, f
         return len(drops) == producer.drops and bool(drops.notna().all(axis=None))
 
     try:
-        wait_until(at_rest, REST_SECONDS, "rest", every=1)
+        wait_until(is_idle, IDLE_SECONDS, "an idle installation", every=1)
     except TimeoutError as problem:
         figures.violations.append(str(problem))
 
 
 def _seconds_to_loaded(installation: Installation, producer: Producer) -> list[float]:
-    """From the drop of each file to the commit of its outcome."""
+    """Return the seconds from the drop of each file to the commit of its outcome, sorted."""
     ledger = installation.warehouse.frame("SELECT sha256, committed_at FROM ingest_file WHERE committed_at IS NOT NULL")
     ended = {
         row["sha256"]: datetime.fromisoformat(row["committed_at"]).timestamp() for row in ledger.to_dict("records")

@@ -1,4 +1,4 @@
-"""Whatever comes: no exception, every row accounted for, a reason for every refusal."""
+"""Bad inputs cause no exceptions: every row is counted, and every rejection has a reason."""
 
 import io
 import random
@@ -30,7 +30,7 @@ HEADERS = {
     "homework": HOMEWORK,
     "communication": MESSAGES,
 }
-SIGNS = ['"', ",", "\n", "\r", "\r\n", ";", "\t", "\0", "\ufeff", "'", "é", "\u200b", " ", "-", "1", "x"]
+CHARACTERS = ['"', ",", "\n", "\r", "\r\n", ";", "\t", "\0", "\ufeff", "'", "é", "\u200b", " ", "-", "1", "x"]
 EXAMPLES = 300
 
 
@@ -44,7 +44,7 @@ EXAMPLES = 300
     ],
 )
 @pytest.mark.timeout(900)
-def test_every_bad_input_becomes_what_the_table_says(engine: str, together: bool, tmp_path: Path) -> None:
+def test_every_bad_input_has_the_expected_outcome(engine: str, together: bool, tmp_path: Path) -> None:
     results = try_all(engine, together, tmp_path)
     wrong = [f"{result.case.id} {result.case.what}: {result.problem}" for result in results if result.problem]
     assert not wrong, "\n".join(wrong)
@@ -57,39 +57,39 @@ def test_the_page_of_bad_inputs_is_up_to_date() -> None:
 
 
 def read(content: bytes, feed: str) -> tuple[int, int, int]:
-    """(rows read, rows taken, rows refused) of a file. Raises BadFile for one that is refused as a whole."""
+    """Return (rows read, accepted, rejected) of a file. Raises BadFile if the whole file is refused."""
     contract = contracts()[feed]
     readings = {column.name: Reading(DateOrder.UNKNOWN, date(2026, 2, 2)) for column in contract.columns}
-    total = taken = refused = 0
+    total = accepted = rejected = 0
     for chunk in StrictCsv(io.BytesIO(content), contract):
         staged = stage_chunk(chunk, contract, readings)
         total += chunk.rows_read
-        taken += len(staged.rows)
-        refused += staged.rejects["line_no"].nunique()
+        accepted += len(staged.rows)
+        rejected += staged.rejects["line_no"].nunique()
         assert set(staged.rows["line_no"]).isdisjoint(staged.rejects["line_no"])
         assert staged.rejects["reason"].notna().all()
-    return total, taken, refused
+    return total, accepted, rejected
 
 
 def assert_conserved(content: bytes, feed: str) -> None:
     try:
-        total, taken, refused = read(content, feed)
+        total, accepted, rejected = read(content, feed)
     except BadFile as problem:
         assert len(str(problem)) > 20
         return
-    assert total == taken + refused
+    assert total == accepted + rejected
 
 
 @given(content=st.binary(max_size=400), feed=st.sampled_from(sorted(HEADERS)))
 @settings(max_examples=EXAMPLES, deadline=None)
-def test_any_bytes_are_rows_or_a_reason(content: bytes, feed: str) -> None:
+def test_any_bytes_give_rows_or_a_reason(content: bytes, feed: str) -> None:
     assert_conserved(content, feed)
     assert_conserved(HEADERS[feed].encode() + content, feed)
 
 
 @st.composite
 def damaged_files(draw: st.DrawFn) -> tuple[bytes, str]:
-    """A good file with some signs put in, taken out or doubled, and perhaps cut off."""
+    """Generate a valid file in which some characters are inserted, removed or doubled, or which is truncated."""
     feed = draw(st.sampled_from(sorted(HEADERS)))
     good = {
         "attendance": "S1,2026-01-05,Present\n",
@@ -101,10 +101,10 @@ def damaged_files(draw: st.DrawFn) -> tuple[bytes, str]:
     text = list(HEADERS[feed] + good * draw(st.integers(1, 6)))
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, len(text) - 1))
-        match draw(st.sampled_from(("put", "take", "double", "cut"))):
-            case "put":
-                text.insert(place, draw(st.sampled_from(SIGNS)))
-            case "take" if len(text) > 1:
+        match draw(st.sampled_from(("insert", "remove", "double", "cut"))):
+            case "insert":
+                text.insert(place, draw(st.sampled_from(CHARACTERS)))
+            case "remove" if len(text) > 1:
                 text.pop(place)
             case "double":
                 text.insert(place, text[place])
@@ -115,19 +115,19 @@ def damaged_files(draw: st.DrawFn) -> tuple[bytes, str]:
 
 @given(file=damaged_files())
 @settings(max_examples=2 * EXAMPLES, deadline=None)
-def test_a_damaged_file_loses_no_row_in_silence(file: tuple[bytes, str]) -> None:
+def test_a_damaged_file_loses_no_row_silently(file: tuple[bytes, str]) -> None:
     assert_conserved(*file)
 
 
 @given(file=damaged_files(), block=st.integers(1, 64))
 @settings(max_examples=EXAMPLES, deadline=None)
-def test_where_a_block_ends_does_not_matter(file: tuple[bytes, str], block: int) -> None:
-    """The same rows with the same lines come out, however the bytes are cut into blocks."""
+def test_block_boundaries_do_not_change_the_rows(file: tuple[bytes, str], block: int) -> None:
+    """The rows and their line numbers do not depend on the size of the blocks that are read."""
     content, feed = file
-    whole, pieces = (lines_of(content, contracts()[feed], size) for size in (2**20, block))
-    if isinstance(whole, str) or isinstance(pieces, str):
+    at_once, in_blocks = (lines_of(content, contracts()[feed], size) for size in (2**20, block))
+    if isinstance(at_once, str) or isinstance(in_blocks, str):
         return
-    assert whole == pieces
+    assert at_once == in_blocks
 
 
 def lines_of(content: bytes, contract: Contract, block: int) -> list[tuple[str, ...]] | str:
@@ -141,28 +141,28 @@ def lines_of(content: bytes, contract: Contract, block: int) -> list[tuple[str, 
     return sorted(found)
 
 
-# A second opinion: DuckDB's own CSV reader, told to be strict and to keep what it refuses.
+# The strict CSV reader of DuckDB as an independent reference.
 
 
 def duckdb_rows(content: bytes, width: int, delimiter: str = ",") -> tuple[int, int]:
-    """(rows, refused rows) as DuckDB's strict reader sees them."""
+    """Return (accepted rows, rejected rows) of DuckDB's strict CSV reader."""
     with tempfile.NamedTemporaryFile(suffix=".csv") as file, duckdb.connect() as connection:
         file.write(content)
         file.flush()
         columns = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(width))
-        taken = connection.execute(
+        accepted = connection.execute(
             f"SELECT COUNT(*) FROM (SELECT c0 FROM read_csv(?, columns={{{columns}}}, delim=?, header=true,"
             " auto_detect=false, quote='\"', escape='\"', strict_mode=true, store_rejects=true, null_padding=false))",
             [file.name, delimiter],
         ).fetchall()[0][0]
-        refused = connection.execute("SELECT COUNT(DISTINCT line) FROM reject_errors").fetchall()[0][0]
-        return int(taken), int(refused)
+        rejected = connection.execute("SELECT COUNT(DISTINCT line) FROM reject_errors").fetchall()[0][0]
+        return int(accepted), int(rejected)
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_duckdb_finds_the_same_rows_and_refuses_the_same(seed: int) -> None:
-    """Files with rows that are too long, too short, quoted, with line breaks: two readers agree on every count."""
-    dice = random.Random(seed)
+def test_duckdb_accepts_and_rejects_the_same_number_of_rows(seed: int) -> None:
+    """Compare the counts for files with rows that are too long, too short, quoted or contain line breaks."""
+    rng = random.Random(seed)
     rows = {
         "good": 'S{n},2026-01-05,Teacher-to-Parent,"Dear family, call"\n',
         "quoted": 'S{n},2026-01-05,Teacher-to-Parent,"He said ""no""\nand left"\n',
@@ -170,17 +170,17 @@ def test_duckdb_finds_the_same_rows_and_refuses_the_same(seed: int) -> None:
         "short": "S{n},2026-01-05\n",
         "long": "S{n},2026-01-05,Teacher-to-Parent,fine,too much\n",
     }
-    content = MESSAGES + "".join(dice.choice(list(rows.values())).format(n=n) for n in range(60))
+    content = MESSAGES + "".join(rng.choice(list(rows.values())).format(n=n) for n in range(60))
     chunks = list(StrictCsv(io.BytesIO(content.encode()), contracts()["communication"]))
     ours = (sum(len(chunk.cells) for chunk in chunks), sum(chunk.rejects["line_no"].nunique() for chunk in chunks))
     assert ours == duckdb_rows(content.encode(), 4)
 
 
-def test_duckdb_too_refuses_the_files_with_wrong_quotes() -> None:
+def test_duckdb_also_rejects_files_with_wrong_quotes() -> None:
     for case in CASES:
         if "quote" in case.codes:
             try:
-                _, refused = duckdb_rows(case.content, 3)
+                _, rejected = duckdb_rows(case.content, 3)
             except duckdb.Error:
                 continue
-            assert refused, case.id
+            assert rejected, case.id

@@ -1,4 +1,4 @@
-"""Files come late, twice, unfinished, huge or by the thousand: each row is there once."""
+"""Faults of files: late, repeated, incomplete, very large or very many files. Each row is loaded once."""
 
 import os
 import subprocess
@@ -21,22 +21,20 @@ from student360_tests.conftest import (
     SQLITE_AND_POSTGRES_IN_FULL,
 )
 from student360_tests.loading.test_loading import ledger
-from student360_tests.orchestration.test_sensors import settled_cursor, short_looks, tick
+from student360_tests.orchestration.test_sensors import settled_cursor, short_evaluations, tick
 from student360_tests.support.installation import Installation
 from student360_tests.trust.installations import (
     HEADER,
     ROSTER,
-    assert_whole,
+    assert_consistent,
 )
 
-__all__ = ["short_looks"]
+__all__ = ["short_evaluations"]
 Load = Callable[..., None]
 
 
 @pytest.mark.fault("F20", "F21")
-def test_a_file_that_somebody_still_writes_to_is_not_taken_until_it_is_closed(
-    installation: Installation, load: Load
-) -> None:
+def test_a_file_that_is_open_for_writing_is_not_taken(installation: Installation, load: Load) -> None:
     load(ROSTER)
     with (installation.data / "landing" / "attendance_2026-01-05.csv").open("w") as slow:
         slow.write(HEADER + "S1,2026-01-05,Present\n")
@@ -45,14 +43,14 @@ def test_a_file_that_somebody_still_writes_to_is_not_taken_until_it_is_closed(
         assert ledger(installation).keys() == ROSTER.keys()
         slow.write("S2,2026-01-05,Present\n")
     load()
-    assert_whole(installation, facts=2)
+    assert_consistent(installation, facts=2)
 
 
 @pytest.mark.fault("F21")
-def test_what_is_written_to_a_file_after_it_was_claimed_is_loaded_as_another_content(
+def test_content_written_after_the_claim_is_loaded_as_a_new_file(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over a network nobody can tell that a file is still open: the bytes are looked at again before the archive."""
+    """An open file cannot be detected over a network; the content is compared again before it is archived."""
     load(ROSTER)
     monkeypatch.setattr(receive, "is_being_written", lambda _: False)
     with (installation.data / "landing" / "attendance_2026-01-05.csv").open("w") as slow:
@@ -66,7 +64,7 @@ def test_what_is_written_to_a_file_after_it_was_claimed_is_loaded_as_another_con
             read = stream.read
 
             class Late:
-                """The writer goes on once everything was read."""
+                """A stream to whose file another row is written once everything was read."""
 
                 def read(self, size: int = -1) -> bytes:
                     block: bytes = read(size)
@@ -89,34 +87,34 @@ def test_what_is_written_to_a_file_after_it_was_claimed_is_loaded_as_another_con
         monkeypatch.setattr(stage, "open_regular", late)
         load()
     load()
-    assert_whole(installation, facts=2)
+    assert_consistent(installation, facts=2)
     assert installation.warehouse.row_count("ingest_file") == 3
 
 
 @pytest.mark.fault("F22")
-def test_an_upload_that_was_cut_off_is_made_good_by_the_whole_one(installation: Installation, load: Load) -> None:
-    whole = HEADER + "".join(f"S1,2025-10-{day:02},Absent\n" for day in range(1, 31))
+def test_a_truncated_upload_is_completed_by_the_full_file(installation: Installation, load: Load) -> None:
+    complete = HEADER + "".join(f"S1,2025-10-{day:02},Absent\n" for day in range(1, 31))
     load(ROSTER)
-    load({"attendance_2026-01-05.csv": whole[:400]})
-    load({"attendance_2026-01-05.csv": whole})
-    assert_whole(installation, facts=30)
+    load({"attendance_2026-01-05.csv": complete[:400]})
+    load({"attendance_2026-01-05.csv": complete})
+    assert_consistent(installation, facts=30)
     assert installation.warehouse.row_count("ingest_file") == 3
     with installation.warehouse.reading() as tx:
         assert "end" in str(tx.value("SELECT warnings FROM ingest_file WHERE file_id = 2"))
 
 
 @pytest.mark.fault("F24")
-def test_twenty_contents_under_one_name_are_twenty_files(installation: Installation, load: Load) -> None:
+def test_twenty_different_files_with_one_name_are_all_loaded(installation: Installation, load: Load) -> None:
     load(ROSTER)
     for day in range(1, 21):
         load({"attendance.csv": HEADER + f"S1,2025-10-{day:02},Present\n"})
-    assert_whole(installation, facts=20)
+    assert_consistent(installation, facts=20)
     assert len(list((installation.data / "processed").rglob("*attendance.csv"))) == 20
     assert installation.warehouse.row_count("ingest_file") == 21
 
 
 @pytest.mark.fault("F26")
-def test_the_times_of_files_and_a_clock_that_jumps_play_no_part(
+def test_file_times_and_clock_changes_do_not_affect_loading(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(ROSTER)
@@ -134,13 +132,13 @@ def test_the_times_of_files_and_a_clock_that_jumps_play_no_part(
     os.utime(installation.drop("attendance_old_2026-01-10.csv", older.encode()), (4_102_444_800, 4_102_444_800))
     load()
     assert ledger(installation)["attendance_old_2026-01-10.csv"] == (1, 0, 0, 1, 0, 0)
-    assert_whole(installation, facts=4)
+    assert_consistent(installation, facts=4)
 
 
 @pytest.mark.fault("F28")
 @pytest.mark.timeout(1800)
 @ON_SQLITE_ONLY
-def test_a_burst_of_files_is_a_few_runs(
+def test_a_burst_of_files_is_loaded_in_a_few_runs(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch, full: bool
 ) -> None:
     load(ROSTER)
@@ -159,20 +157,20 @@ def test_a_burst_of_files_is_a_few_runs(
         runs += 1
     load()
     assert runs == count / in_one_run
-    assert_whole(installation, facts=count)
+    assert_consistent(installation, facts=count)
 
 
 @pytest.mark.fault("F28")
 @ON_SQLITE_ONLY
-def test_ten_thousand_files_in_the_folder_do_not_hold_up_the_sensor(installation: Installation) -> None:
+def test_ten_thousand_files_in_landing_do_not_block_the_sensor(installation: Installation) -> None:
     cursor = settled_cursor(installation)
     for number in range(10_000):
         (installation.data / "landing" / f"attendance_{number:05}.csv").write_text(
             f"{HEADER}S{number},2026-01-05,Present\n"
         )
-    begin = time.monotonic()
+    start = time.monotonic()
     request, _ = tick(cursor)
-    assert time.monotonic() - begin < 30, "Dagster gives a tick 60 seconds"
+    assert time.monotonic() - start < 30, "Dagster limits a tick to 60 seconds"
     assert isinstance(request, RunRequest)
     assert request.tags["student360/files"] == "200"
 
@@ -180,7 +178,7 @@ def test_ten_thousand_files_in_the_folder_do_not_hold_up_the_sensor(installation
 @pytest.mark.fault("F29")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("engine", SQLITE_AND_POSTGRES_IN_FULL, indirect=True)
-def test_memory_does_not_grow_with_the_file(installation: Installation, full: bool) -> None:
+def test_memory_does_not_grow_with_the_file_size(installation: Installation, full: bool) -> None:
     sizes = (1_000_000, 5_000_000) if full else (100_000, 400_000)
     peaks = [_peak_of_loading(installation, rows) for rows in sizes]
     assert max(peaks) < 700
@@ -189,7 +187,7 @@ def test_memory_does_not_grow_with_the_file(installation: Installation, full: bo
 
 
 def _peak_of_loading(installation: Installation, rows: int) -> float:
-    """The most memory, in megabytes, that a process takes to load a file of so many rows of 1,000 students."""
+    """Return the peak memory in MB of a process that loads a file of this number of rows of 1,000 students."""
     installation.drop(
         "students_2024-01-01.csv",
         b"Student_ID,Full_Name,Date_of_Birth,Grade_Level,Emergency_Contact\n"
@@ -213,15 +211,13 @@ def _peak_of_loading(installation: Installation, rows: int) -> float:
 
 
 @pytest.mark.fault("F36")
-def test_a_foreign_file_in_the_work_folder_is_loaded_or_quarantined_and_never_ignored(
-    installation: Installation, load: Load
-) -> None:
+def test_an_unexpected_file_in_the_work_folder_is_loaded_or_quarantined(installation: Installation, load: Load) -> None:
     load(ROSTER)
     (installation.data / "work" / "attendance_2026-01-05.csv").write_text(f"{HEADER}S1,2026-01-05,Present\n")
     (installation.data / "work" / "holiday pictures.zip").write_bytes(b"PK\x03\x04" + bytes(range(256)))
     load()
     load()
-    assert_whole(installation, facts=1)
+    assert_consistent(installation, facts=1)
     statuses = installation.warehouse.frame("SELECT status FROM ingest_file")["status"]
     assert sorted(statuses) == [
         "loaded",

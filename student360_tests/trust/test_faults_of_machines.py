@@ -1,4 +1,4 @@
-"""Disks, folders and the database fail: loudly, without a name, and the next run goes on."""
+"""Faults of disks, folders and the database: a clear error without file names, and the next run succeeds."""
 
 import os
 import subprocess
@@ -29,11 +29,11 @@ from student360_tests.conftest import (
 )
 from student360_tests.loading.test_loading import STUDENTS
 from student360_tests.support.installation import Installation
-from student360_tests.support.postgres import ask, server_url, throw_away_server
+from student360_tests.support.postgres import run_sql, server_url, temporary_server
 from student360_tests.trust.installations import (
     HEADER,
     ROSTER,
-    assert_whole,
+    assert_consistent,
     materialize,
     year_of_attendance,
 )
@@ -44,28 +44,28 @@ Load = Callable[..., None]
 
 @pytest.mark.fault("F33")
 @ON_POSTGRES_ONLY
-def test_a_deadlock_with_somebody_else_costs_a_retry(installation: Installation, load: Load) -> None:
+def test_a_deadlock_with_another_transaction_causes_only_a_retry(installation: Installation, load: Load) -> None:
     load(ROSTER)
     installation.drop("attendance_2026-01-05.csv", f"{HEADER}S1,2026-01-05,Present\n".encode())
-    real, met = Transaction.run, threading.Event()
+    real, locked = Transaction.run, threading.Event()
 
-    def stranger() -> None:
+    def other_transaction() -> None:
         with adbc_driver_postgresql.dbapi.connect(server_url(), autocommit=True) as other, other.cursor() as cursor:
             cursor.execute(f"SET search_path = {installation.schema}")
             cursor.execute("SET deadlock_timeout = '30s'")
             cursor.execute("BEGIN")
             cursor.execute("LOCK TABLE data_extent IN ACCESS EXCLUSIVE MODE")
-            met.set()
+            locked.set()
             with suppress(adbc_driver_postgresql.dbapi.Error):
                 cursor.execute("LOCK TABLE ingest_file IN ACCESS EXCLUSIVE MODE")
             cursor.execute("ROLLBACK")
 
-    thread = threading.Thread(target=stranger)
+    thread = threading.Thread(target=other_transaction)
 
     def run(self: Transaction, script: Any, section: str, fragments: Any = None) -> None:
-        if script.name == "data_extent" and not met.is_set():
+        if script.name == "data_extent" and not locked.is_set():
             thread.start()
-            met.wait(30)
+            locked.wait(30)
             time.sleep(0.2)
         real(self, script, section, fragments)
 
@@ -75,13 +75,13 @@ def test_a_deadlock_with_somebody_else_costs_a_retry(installation: Installation,
             load()
     thread.join()
     load()
-    assert_whole(installation, facts=1)
+    assert_consistent(installation, facts=1)
 
 
 @pytest.mark.fault("F12", "F30")
 @ON_POSTGRES_ONLY
-def test_a_writer_that_is_killed_in_a_long_statement_frees_its_lock(installation: Installation, load: Load) -> None:
-    """The server works on for a client that is gone, until it looks (PostgreSQL 14 and newer)."""
+def test_a_writer_killed_during_a_long_statement_releases_its_lock(installation: Installation, load: Load) -> None:
+    """PostgreSQL 14 and newer check for a lost client during a statement; before, the statement continues."""
     load(ROSTER)
     code = (
         "from student360.settings import load_settings; from student360.warehouse.warehouse import Warehouse\n"
@@ -95,15 +95,15 @@ def test_a_writer_that_is_killed_in_a_long_statement_frees_its_lock(installation
     writer.kill()
     writer.communicate()
     load({"attendance_2026-01-05.csv": f"{HEADER}S1,2026-01-05,Present\n"})
-    assert_whole(installation, facts=1)
+    assert_consistent(installation, facts=1)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk that can be filled. In CI it must be there, so that nothing is skipped in silence."""
+    """A small disk that can be filled. Where it cannot be mounted, the test is skipped; in CI it fails."""
     try:
-        with small_disk(tmp_path / "disk", 64) as made:
-            yield made
+        with small_disk(tmp_path / "disk", 64) as mounted:
+            yield mounted
     except NoSmallDisk as reason:
         if os.environ.get("CI"):
             raise
@@ -113,10 +113,10 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.fault("F34")
 @ON_SQLITE_ONLY
 @pytest.mark.parametrize(
-    "of_what", ["warehouse", pytest.param("data", marks=IN_FULL), pytest.param("Dagster", marks=IN_FULL)]
+    "location", ["warehouse", pytest.param("data", marks=IN_FULL), pytest.param("Dagster", marks=IN_FULL)]
 )
-def test_a_full_disk_fails_loudly_and_goes_on_when_there_is_space(
-    installation: Installation, disk: Path, monkeypatch: pytest.MonkeyPatch, of_what: str
+def test_a_full_disk_fails_the_run_and_loading_continues_when_there_is_space(
+    installation: Installation, disk: Path, monkeypatch: pytest.MonkeyPatch, location: str
 ) -> None:
     environment = installation.environment | {"STUDENT360_SETTLE_SECONDS": "0"}
     environment |= {
@@ -126,7 +126,7 @@ def test_a_full_disk_fails_loudly_and_goes_on_when_there_is_space(
             "STUDENT360_WAREHOUSE_URL": f"sqlite:///{installation.root}/student360.db",
         },
         "Dagster": {"DAGSTER_HOME": str(disk)},
-    }[of_what]
+    }[location]
     for name in ("STUDENT360_WAREHOUSE_URL", "STUDENT360_DATA_DIR"):
         if name in environment:
             monkeypatch.setenv(name, environment[name])
@@ -141,13 +141,13 @@ def test_a_full_disk_fails_loudly_and_goes_on_when_there_is_space(
         (landing / name).write_text(text)
     with filled(disk):
         failed = materialize(environment)
-        told, _ = failed.communicate()
+        output, _ = failed.communicate()
     assert failed.returncode != 0
-    assert b"full" in told or b"No space" in told
-    assert b"Canary" not in told
+    assert b"full" in output or b"No space" in output
+    assert b"Canary" not in output
     done = materialize(environment)
-    told, _ = done.communicate()
-    assert done.returncode == 0, told[-2000:]
+    output, _ = done.communicate()
+    assert done.returncode == 0, output[-2000:]
     assert [line for promise in verify(warehouse, settings) for line in promise.broken] == []
     assert warehouse.row_count("fact_attendance") == 2
     assert not [path for path in (*landing.iterdir(), *settings.work.iterdir()) if path.is_file()]
@@ -156,20 +156,20 @@ def test_a_full_disk_fails_loudly_and_goes_on_when_there_is_space(
 @pytest.mark.fault("F34")
 @ON_POSTGRES_ONLY
 @pytest.mark.xdist_group("own_server")
-def test_a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space(
+def test_a_full_database_disk_is_reported_and_loading_continues_when_there_is_space(
     engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, disk: Path
 ) -> None:
     disk.chmod(0o711)
     for parent in disk.parents:
         if parent != Path("/tmp") and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o011)
-    with throw_away_server() as server:
-        ask("SELECT 1", server.url)
+    with temporary_server() as server:
+        run_sql("SELECT 1", server.url)
         space = disk / "space"
         space.mkdir()
         server.own(space)
-        ask(f"CREATE TABLESPACE small LOCATION '{space}'", server.url)
-        ask("ALTER DATABASE postgres SET default_tablespace = 'small'", server.url)
+        run_sql(f"CREATE TABLESPACE small LOCATION '{space}'", server.url)
+        run_sql("ALTER DATABASE postgres SET default_tablespace = 'small'", server.url)
         installation = Installation(tmp_path / "installation", server.url, "full_disk")
         (tmp_path / "installation").mkdir()
         installation.prepare()
@@ -183,7 +183,7 @@ def test_a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_space(
         with filled(disk), pytest.raises(WarehouseError, match="disk is full"):
             run_pipeline(installation, load_settings())
         run_pipeline(installation, load_settings())
-        assert_whole(installation, facts=336)
+        assert_consistent(installation, facts=336)
 
 
 def read_only(folder: Path) -> None:
@@ -194,7 +194,7 @@ def read_only(folder: Path) -> None:
 @pytest.mark.fault("F35")
 @ON_SQLITE_ONLY
 @pytest.mark.parametrize("name", ["landing", "work", "processed", "quarantine"])
-def test_a_folder_that_is_missing_is_made_and_a_read_only_one_is_named(
+def test_a_missing_folder_is_created_and_a_read_only_folder_is_named_in_the_error(
     installation: Installation, load: Load, name: str
 ) -> None:
     load(ROSTER)
@@ -207,14 +207,14 @@ def test_a_folder_that_is_missing_is_made_and_a_read_only_one_is_named(
     try:
         read_only(folder)
     except subprocess.CalledProcessError:
-        pytest.skip("a read-only folder needs the right to mount one (root)")
+        pytest.skip("mounting a read-only folder requires root permissions")
     try:
         with pytest.raises(FolderProblem, match=f"the folder {name} cannot be written to"):
             load()
     finally:
         subprocess.run(["umount", folder], check=True)
     load()
-    assert_whole(installation, facts=1)
+    assert_consistent(installation, facts=1)
 
 
 @pytest.mark.fault("F35")
@@ -231,12 +231,12 @@ def test_folders_on_different_disks_are_refused_before_anything_is_moved(
         pytest.skip(str(reason))
     assert path.exists()
     load()
-    assert_whole(installation, facts=1)
+    assert_consistent(installation, facts=1)
 
 
 @pytest.mark.fault("F35")
 @ON_SQLITE_ONLY
-def test_what_goes_wrong_with_a_move_is_told_without_the_name_of_a_file(
+def test_an_error_while_moving_a_file_does_not_contain_its_name(
     installation: Installation, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(ROSTER)
@@ -246,13 +246,13 @@ def test_what_goes_wrong_with_a_move_is_told_without_the_name_of_a_file(
         os.close(os.open(file.path, os.O_RDONLY | os.O_DIRECTORY))
 
     monkeypatch.setattr(receive, "claim", lost)
-    with pytest.raises(FolderProblem) as told:
+    with pytest.raises(FolderProblem) as raised:
         load()
-    assert "Canary" not in str(told.value)
-    assert told.value.__cause__ is None
+    assert "Canary" not in str(raised.value)
+    assert raised.value.__cause__ is None
     monkeypatch.setattr(receive, "claim", claim)
     load()
-    assert_whole(installation, facts=1)
+    assert_consistent(installation, facts=1)
 
 
 @pytest.mark.fault("F43")
@@ -262,4 +262,4 @@ def test_files_are_loaded_while_a_reader_holds_a_long_transaction(installation: 
         assert reader.value("SELECT COUNT(*) FROM fact_attendance") == 0
         load({"attendance_2026-01-05.csv": f"{HEADER}S1,2026-01-05,Present\n"})
         assert reader.value("SELECT COUNT(*) FROM fact_attendance") == 0
-    assert_whole(installation, facts=1)
+    assert_consistent(installation, facts=1)

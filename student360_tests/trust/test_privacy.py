@@ -1,4 +1,4 @@
-"""Nothing private leaves its place, whatever goes wrong, and nobody else can read what we write."""
+"""Personal data stays in the data folder, also after failures, and only the owner can read the files."""
 
 import random
 import signal
@@ -13,7 +13,7 @@ import pytest
 from student360.settings import PROJECT
 from student360_tests.conftest import IN_FULL
 from student360_tests.loading.test_two_writers import MATERIALIZE
-from student360_tests.support.canaries import CANARIES, assert_no_canary_outside, assert_private
+from student360_tests.support.canaries import CANARIES, assert_no_canary_outside_data, assert_private
 from student360_tests.support.installation import Installation
 from student360_tests.trust.bad_inputs import ATTENDANCE, HOMEWORK, MESSAGES, STUDENTS
 
@@ -31,7 +31,7 @@ FILES = {
 
 
 def materialize(installation: Installation, temporary: Path) -> subprocess.Popen[bytes]:
-    """The ingest assets in a process that would let everybody read what it writes, if that were left to the umask."""
+    """Materialize the ingest assets in a process with umask 0."""
     environment = installation.environment | {"STUDENT360_SETTLE_SECONDS": "0", "TMPDIR": str(temporary)}
     program = [str(Path(sys.executable).parent / MATERIALIZE[0]), *MATERIALIZE[1:]]
     with installation.log.open("ab") as log:
@@ -39,24 +39,24 @@ def materialize(installation: Installation, temporary: Path) -> subprocess.Popen
 
 
 def refuse_rows(installation: Installation, table: str) -> Callable[[], None]:
-    """Make the database refuse every row of a table, as one whose constraints do not fit. Returns how to undo it."""
+    """Make the database refuse every row of a table. Returns a function that undoes this."""
     if installation.engine == "sqlite":
-        make = f"CREATE TRIGGER refuse BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        refuse = f"CREATE TRIGGER refuse BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END"
         undo = "DROP TRIGGER refuse"
     else:
-        make = f"ALTER TABLE {table} ADD CONSTRAINT refuse CHECK (line_no < 0) NOT VALID"
+        refuse = f"ALTER TABLE {table} ADD CONSTRAINT refuse CHECK (line_no < 0) NOT VALID"
         undo = f"ALTER TABLE {table} DROP CONSTRAINT refuse"
 
     def run(statement: str) -> None:
         with installation.warehouse.transaction() as tx:
             tx.execute(statement)
 
-    run(make)
+    run(refuse)
     return lambda: run(undo)
 
 
 @pytest.mark.parametrize("engine", [pytest.param("sqlite", marks=IN_FULL), "postgres"], indirect=True)
-def test_good_bad_and_crashing_files_leave_no_trace_of_a_child_outside_and_nothing_open_to_others(
+def test_personal_data_stays_in_the_data_folder_and_all_files_are_private(
     installation: Installation, tmp_path: Path
 ) -> None:
     temporary = tmp_path / "tmp"
@@ -65,13 +65,13 @@ def test_good_bad_and_crashing_files_leave_no_trace_of_a_child_outside_and_nothi
     undo = refuse_rows(installation, "fact_homework")
     for name, text in FILES.items():
         installation.drop(name, text.encode())
-    dice = random.Random(7)
+    rng = random.Random(7)
     for _ in range(3):
         process = materialize(installation, temporary)
-        time.sleep(dice.uniform(3, 7))
-        process.send_signal(dice.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
+        time.sleep(rng.uniform(3, 7))
+        process.send_signal(rng.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
         process.wait(60)
-    assert materialize(installation, temporary).wait(120) != 0, "the refused rows make it fail"
+    assert materialize(installation, temporary).wait(120) != 0, "the refused rows must fail the run"
     undo()
     installation.drop("students_2026-01-09.csv", FILES["students_2026-01-01.csv"].replace(BORN, "2000-01-01").encode())
     assert materialize(installation, temporary).wait(120) == 0, installation.log.read_text()[-3000:]
@@ -81,11 +81,9 @@ def test_good_bad_and_crashing_files_leave_no_trace_of_a_child_outside_and_nothi
         installation.warehouse.frame("SELECT full_name FROM dim_students WHERE student_id = 'S1'")["full_name"][0]
         == NAME
     )
-    assert_no_canary_outside(installation)
+    assert_no_canary_outside_data(installation)
     for path in temporary.rglob("*"):
         if path.is_file():
             assert not any(canary.encode() in path.read_bytes() for canary in CANARIES), path
     assert_private(installation.data)
-    assert installation.dagster_home.stat().st_mode & 0o077 == 0, (
-        "what Dagster writes lies in a folder that is closed to others"
-    )
+    assert installation.dagster_home.stat().st_mode & 0o077 == 0, "the Dagster home must be private"

@@ -1,7 +1,4 @@
-"""Loads the bad inputs, alone and all in one landing, and says which did not become what the table says.
-
-Belongs here: dropping, loading, comparing. Does not belong here: the table (`bad_inputs.py`).
-"""
+"""Load the bad inputs, one by one and all together, and compare the outcomes with the table in `bad_inputs.py`."""
 
 import multiprocessing
 import os
@@ -16,15 +13,15 @@ from student360.ingest.problems import WARNINGS
 from student360.loading.pipeline import load_all
 from student360_tests.support.installation import Installation
 from student360_tests.trust.bad_inputs import CASES, STUDENTS, Case, student
-from student360_tests.trust.installations import quick_settings, throw_away_installation
+from student360_tests.trust.installations import settings_without_settle_time, temporary_installation
 
-NOBODY = 65534
-EXPECTED_OF_ANY_FILE = {"missing_optional"}
+UNPRIVILEGED = 65534
+EXPECTED_FOR_EVERY_FILE = {"missing_optional"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a case; problem is empty when it is what the table says."""
+    """The outcome of a case. problem is empty if the outcome is as expected."""
 
     case: Case
     outcome: str
@@ -34,8 +31,8 @@ class Result:
 
 
 def try_all(engine: str, together: bool, folder: Path | None = None) -> list[Result]:
-    """Load all cases into a new installation, one after the other or in one landing. Returns what became of each."""
-    with throw_away_installation(engine, folder) as installation:
+    """Load all cases into a new installation, one by one or together. Returns the result of each."""
+    with temporary_installation(engine, folder) as installation:
         installation.drop("students_2026-01-01.csv", roster().encode())
         _load(installation)
         for case in CASES:
@@ -44,37 +41,37 @@ def try_all(engine: str, together: bool, folder: Path | None = None) -> list[Res
                 _load(installation)
         _load(installation)
         results = [_result(installation, case) for case in CASES]
-    return [*results, file_that_may_not_be_read(), file_that_vanishes(folder)]
+    return [*results, unreadable_file(), vanishing_file(folder)]
 
 
 def roster() -> str:
-    """One student for each case."""
+    """Return a roster with one student for each case."""
     known = sorted({student(case.id) for case in CASES})
     return STUDENTS + "".join(f"{name},Student {name},2014-01-01,3,\n" for name in known)
 
 
 def _load(installation: Installation) -> None:
-    load_all(installation.warehouse, quick_settings(installation), "bad-inputs")
+    load_all(installation.warehouse, settings_without_settle_time(installation), "bad-inputs")
 
 
 def _result(installation: Installation, case: Case) -> Result:
     files = list(_files_of(installation, case))
     if case.outcome == "left":
         taken = [file for file in files if file["counts"][0]]
-        there = any((installation.data / "landing").iterdir())
-        problem = "" if there and not taken else "it was touched"
+        left = any((installation.data / "landing").iterdir())
+        problem = "" if left and not taken else "the file was taken"
         return Result(case, "left" if not taken else "taken", (0, 0, 0), frozenset(), problem)
     counts = tuple(sum(file["counts"][n] for file in files) for n in range(3))
-    codes = frozenset().union(*(file["codes"] for file in files)) - EXPECTED_OF_ANY_FILE
+    codes = frozenset().union(*(file["codes"] for file in files)) - EXPECTED_FOR_EVERY_FILE
     outcome = files[0]["outcome"] if files else "nowhere"
-    told = (outcome, counts, codes)
-    problem = "" if told == (case.outcome, case.counts, case.codes) else f"became {told}"
-    if not problem and case.check is not None and not case.check(_asker(installation)):
-        problem = "the warehouse does not hold what it should"
+    found = (outcome, counts, codes)
+    problem = "" if found == (case.outcome, case.counts, case.codes) else f"found {found}"
+    if not problem and case.check is not None and not case.check(_query_function(installation)):
+        problem = "the warehouse does not contain the expected rows"
     return Result(case, outcome, (counts[0], counts[1], counts[2]), codes, problem)
 
 
-def _asker(installation: Installation) -> Any:
+def _query_function(installation: Installation) -> Any:
     return lambda query: [tuple(row.values()) for row in _query(installation, query)]
 
 
@@ -84,7 +81,7 @@ def _query(installation: Installation, query: str, parameters: tuple[Any, ...] =
 
 
 def _files_of(installation: Installation, case: Case) -> Iterator[dict[str, Any]]:
-    """Outcome, counts and codes of every file of a case in the ledger."""
+    """Yield outcome, counts and codes of every file of a case in the ledger."""
     condition, parameter = (
         ("d.seen_name = ?", case.name) if case.place is None else ("d.seen_name LIKE ?", f"%{case.id[:3]}%")
     )
@@ -105,7 +102,7 @@ def _files_of(installation: Installation, case: Case) -> Iterator[dict[str, Any]
             outcome = "file"
         elif file["rows_rejected"]:
             outcome = "rows"
-        elif warned - EXPECTED_OF_ANY_FILE:
+        elif warned - EXPECTED_FOR_EVERY_FILE:
             outcome = "warned"
         counts = (file["rows_read"], file["rows_in"], file["rows_rejected"])
         yield {"outcome": outcome, "counts": counts, "codes": codes | warned}
@@ -113,58 +110,58 @@ def _files_of(installation: Installation, case: Case) -> Iterator[dict[str, Any]
 
 UNREADABLE = Case(
     "B78",
-    "a file or folder that may not be read",
+    "a file or folder without read permission",
     "attendance_B78.csv",
     b"",
     "left",
-    note="Tried as a user without special rights. After ten minutes `make status` names it.",
+    note="Tested as an unprivileged user. After ten minutes `make status` lists it.",
 )
-VANISHING = Case("B79", "a file that vanishes before it is taken", "attendance_B79.csv", b"", "left")
+VANISHING = Case("B79", "a file that is deleted before it is taken", "attendance_B79.csv", b"", "left")
 
 
 def all_cases() -> tuple[Case, ...]:
-    """The table, with the two cases that are not made by dropping a file."""
+    """Return the table with the two cases that are not created by dropping a file."""
     return tuple(sorted((*CASES, UNREADABLE, VANISHING), key=lambda case: case.id))
 
 
-def file_that_may_not_be_read() -> Result:
-    """B78: a file without rights is left alone, as a user without special rights sees it."""
+def unreadable_file() -> Result:
+    """Test B78: a file without read permission is not listed for an unprivileged user."""
     case = UNREADABLE
-    with tempfile.TemporaryDirectory(prefix="student360-") as made:  # a test's own folder is closed to others
-        landing = Path(made)
+    with tempfile.TemporaryDirectory(prefix="student360-") as name:  # pytest's temporary folders are private
+        landing = Path(name)
         landing.chmod(0o755)
         (landing / case.name).write_text("Student_ID\n")
         (landing / case.name).chmod(0)
         (landing / "closed").mkdir(mode=0o700)
         (landing / "attendance_good.csv").write_text("Student_ID\n")
         (landing / "attendance_good.csv").chmod(0o644)
-        with multiprocessing.get_context("fork").Pool(1, initializer=_become_nobody) as pool:
-            seen = pool.apply(_names_in, (landing,))
+        with multiprocessing.get_context("fork").Pool(1, initializer=_drop_privileges) as pool:
+            listed = pool.apply(_names_in, (landing,))
             pool.close()
             pool.join()
-    problem = "" if seen == ["attendance_good.csv"] else f"seen: {seen}"
+    problem = "" if listed == ["attendance_good.csv"] else f"listed: {listed}"
     return Result(case, "left", (0, 0, 0), frozenset(), problem)
 
 
-def _become_nobody() -> None:
+def _drop_privileges() -> None:
     if os.geteuid() == 0:
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        os.setgid(UNPRIVILEGED)
+        os.setuid(UNPRIVILEGED)
 
 
 def _names_in(landing: Path) -> list[str]:
     return [file.path.name for file in landed_files(landing)]
 
 
-def file_that_vanishes(folder: Path | None) -> Result:
-    """B79: a file that goes between the look and the claim is no error."""
+def vanishing_file(folder: Path | None) -> Result:
+    """Test B79: a file that is deleted between listing and claim causes no error."""
     case = VANISHING
-    with tempfile.TemporaryDirectory(prefix="student360-", dir=folder) as made:
-        landing, work = Path(made) / "landing", Path(made) / "work"
+    with tempfile.TemporaryDirectory(prefix="student360-", dir=folder) as name:
+        landing, work = Path(name) / "landing", Path(name) / "work"
         for place in (landing, work):
             make_private(place)
         (landing / case.name).write_text("Student_ID\n")
-        (seen,) = landed_files(landing)
-        seen.path.unlink()
-        problem = "" if claim(seen, work) is None and not list(work.iterdir()) else "it was claimed"
+        (listed,) = landed_files(landing)
+        listed.path.unlink()
+        problem = "" if claim(listed, work) is None and not list(work.iterdir()) else "the file was claimed"
     return Result(case, "left", (0, 0, 0), frozenset(), problem)

@@ -1,4 +1,4 @@
-"""Column lineage: worked out by hand for some columns, complete for all, and shown in Dagster's catalog."""
+"""Column lineage: correct for columns checked by hand, complete for all, and shown in Dagster's catalog."""
 
 from graphlib import TopologicalSorter
 
@@ -16,7 +16,7 @@ from student360.warehouse.scripts import scripts
 ASSETS = {name: script for name, script in scripts().items() if script.layer != "ledger"}
 COLUMNS = [(name, column.name) for name, script in ASSETS.items() for column in script.columns]
 
-# Each worked out by reading the contract or the SQL file, not by running the code.
+# Derived by reading the contract or the SQL file, not by running the code.
 DIRECT = {
     "stg_students.effective_date_key": "raw_students.Effective_Date",
     "stg_homework.subject_label": "raw_homework.Subject",
@@ -84,7 +84,7 @@ IN_FEEDS = {
     "agg_attendance_trend.attendance_rate": "raw_attendance.Attendance_Status",
     "agg_risk_tiers.grade_level": "raw_students.Grade_Level",
 }
-# Columns that are derived from no column of another asset, by reason; "*" is every column or every staging table.
+# Columns without a source column in another asset, by reason. "*" stands for every column or every staging table.
 WITHOUT = {
     "value of a reference file": (
         "dim_dates.* dim_grade_levels.* dim_letter_grades.* dim_school_closures.* risk_indicators.* risk_rules.* "
@@ -116,13 +116,13 @@ def specs() -> dict[str, AssetSpec]:
 
 
 @pytest.mark.parametrize(("column", "expected"), DIRECT.items())
-def test_a_column_is_derived_from_these_columns_of_other_assets(column: str, expected: str) -> None:
+def test_the_direct_sources_of_selected_columns_are_correct(column: str, expected: str) -> None:
     table, name = column.split(".")
     assert column_lineage(table)[name] == sources(expected)
 
 
 @pytest.mark.parametrize(("column", "expected"), IN_FEEDS.items())
-def test_a_column_is_derived_from_these_columns_of_the_feeds(column: str, expected: str) -> None:
+def test_the_feed_columns_of_selected_columns_are_correct(column: str, expected: str) -> None:
     assert feed_columns(*column.split(".")) == sources(expected)
 
 
@@ -140,7 +140,7 @@ def test_every_documented_column_has_lineage_or_a_reason_for_having_none() -> No
     assert {(table, column) for table, column in COLUMNS if not column_lineage(table)[column]} == named
 
 
-def test_every_source_is_a_documented_column_of_an_asset_upstream() -> None:
+def test_every_source_is_a_documented_column_of_an_upstream_asset() -> None:
     feeds = {Source(contract.raw_asset, c.header) for contract in contracts().values() for c in contract.columns}
     known = feeds | {Source(table, column) for table, column in COLUMNS}
     graph = defs.resolve_asset_graph()
@@ -151,7 +151,7 @@ def test_every_source_is_a_documented_column_of_an_asset_upstream() -> None:
         assert {source.table for source in found} <= upstream, name
 
 
-def test_no_column_is_derived_from_itself_and_each_can_be_followed_to_the_feeds() -> None:
+def test_lineage_has_no_cycles_and_reaches_every_feed() -> None:
     graph = {Source(table, column): column_lineage(table)[column] for table, column in COLUMNS}
     TopologicalSorter(graph).prepare()
     reached = {source.table for table, column in COLUMNS for source in feed_columns(table, column)}
@@ -162,7 +162,7 @@ def test_tables_of_the_ledger_have_no_lineage() -> None:
     assert column_lineage("ingest_file") == {}
 
 
-def test_the_catalog_shows_the_lineage_of_every_table_and_view_down_to_the_columns_of_the_feeds() -> None:
+def test_the_catalog_shows_the_lineage_of_every_table_and_view() -> None:
     shown = specs()
     for name, script in ASSETS.items():
         lineage = shown[name].metadata["dagster/column_lineage"].deps_by_column
@@ -175,7 +175,7 @@ def test_the_catalog_shows_the_lineage_of_every_table_and_view_down_to_the_colum
                 assert dependency.column_name in {column.name for column in upstream}
 
 
-def test_a_header_is_written_as_in_the_exports_and_read_as_the_column_that_it_names() -> None:
+def test_headers_match_the_exports_and_normalize_to_their_column_names() -> None:
     headers = {(contract.feed, c.name): c.header for contract in contracts().values() for c in contract.columns}
     assert headers["students", "date_of_birth"] == "Date_of_Birth"
     assert headers["attendance", "school_id"] == "School_ID"
@@ -184,7 +184,7 @@ def test_a_header_is_written_as_in_the_exports_and_read_as_the_column_that_it_na
 
 
 @pytest.mark.parametrize("contract", [c for c in contracts().values() if c.derive], ids=lambda c: c.feed)
-def test_a_derived_column_changes_with_the_columns_that_it_is_said_to_be_derived_from_alone(contract) -> None:  # type: ignore[no-untyped-def]
+def test_a_derived_column_depends_exactly_on_its_declared_sources(contract) -> None:  # type: ignore[no-untyped-def]
     row = {column.stored_as: 50.0 if column.storage == "real" else "a" for column in contract.columns}
     before = contract.derive(pd.DataFrame([row]))
     for column in contract.columns:

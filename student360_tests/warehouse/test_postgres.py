@@ -1,4 +1,4 @@
-"""PostgreSQL as an operator meets it: clear words for what is wrong, no secrets told, restarts survived."""
+"""PostgreSQL for operators: clear error messages, no passwords in the output, recovery from restarts."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from student360.warehouse.transaction import Transaction
 from student360.warehouse.warehouse import Warehouse
 from student360_tests.conftest import ON_POSTGRES_ONLY, assert_every_row_is_accounted_for
 from student360_tests.support.installation import Installation
-from student360_tests.support.postgres import PASSWORD, OwnServer, ask
+from student360_tests.support.postgres import PASSWORD, OwnServer, run_sql
 
 QUOTED = "s3cret%2Fp%40ss%20word"
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.xdist_group("own_server")
         ("district", QUOTED, "western", "encoding is LATIN1; names need UTF8"),
     ],
 )
-def test_each_way_to_be_refused_is_told_in_words_with_what_to_do(
+def test_each_connection_problem_is_explained_without_the_password(
     own_server: OwnServer, monkeypatch: pytest.MonkeyPatch, user: str, password: str, database: str, words: str
 ) -> None:
     url = own_server.as_user(user, password, database)
@@ -47,7 +47,7 @@ def test_each_way_to_be_refused_is_told_in_words_with_what_to_do(
     assert caught.value.__cause__ is None
 
 
-def test_a_server_that_is_down_is_waited_for_a_little_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "PATIENCE_SECONDS", 0.0)
     with pytest.raises(WarehouseUnavailable, match=r"district@127.0.0.1:1/student360: the server is down"):
         Warehouse(url=warehouse_url("postgresql://district@127.0.0.1:1/student360")).prepare()
@@ -60,14 +60,14 @@ def test_a_server_that_is_too_old_is_refused(own_server: OwnServer, monkeypatch:
         Warehouse(url=warehouse_url(own_server.url)).prepare()
 
 
-def test_a_schema_name_is_a_plain_name() -> None:
+def test_a_schema_name_with_special_characters_is_refused() -> None:
     url = warehouse_url("postgresql:///x", {"STUDENT360_WAREHOUSE_SCHEMA": "a; DROP"})
     with pytest.raises(WarehouseError, match="STUDENT360_WAREHOUSE_SCHEMA"):
         Warehouse(url=url).prepare()
 
 
 @pytest.mark.parametrize("means", ["in the URL", "as a parameter", "PGPASSWORD", "a password file"])
-def test_the_password_is_used_and_shown_nowhere(
+def test_the_password_is_used_and_never_shown(
     own_server: OwnServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, means: str
 ) -> None:
     urls = {
@@ -109,7 +109,7 @@ def test_errors_name_the_constraint_and_never_the_row(installation: Installation
 @ON_POSTGRES_ONLY
 def test_every_table_view_and_column_is_described_in_the_catalog(installation: Installation) -> None:
     installation.warehouse.prepare()
-    described = ask(
+    described = run_sql(
         "SELECT c.relname::text, COALESCE(a.attname::text, ''), d.description FROM pg_description AS d"
         " JOIN pg_class AS c ON c.oid = d.objoid LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid"
         f" AND a.attnum = d.objsubid AND d.objsubid > 0 WHERE c.relnamespace = '{installation.schema}'::regnamespace"
@@ -122,7 +122,9 @@ def test_every_table_view_and_column_is_described_in_the_catalog(installation: I
 
 
 @ON_POSTGRES_ONLY
-def test_the_planner_knows_a_table_after_a_big_load(installation: Installation, load: Callable[..., None]) -> None:
+def test_planner_statistics_are_current_after_a_large_load(
+    installation: Installation, load: Callable[..., None]
+) -> None:
     rows = "".join(f"S{n % 300},2025-{n % 12 + 1:02}-{n % 28 + 1:02},Present\n" for n in range(20_000))
     roster = "".join(f"S{n},A {n},2014-01-01,3,\n" for n in range(300))
     load(
@@ -132,15 +134,15 @@ def test_the_planner_knows_a_table_after_a_big_load(installation: Installation, 
         }
     )
     table = f"'{installation.schema}.fact_attendance'::regclass"
-    (known,) = ask(f"SELECT reltuples::bigint FROM pg_class WHERE oid = {table}")[0]
-    assert known == installation.warehouse.row_count("fact_attendance") > 1_000
+    (estimate,) = run_sql(f"SELECT reltuples::bigint FROM pg_class WHERE oid = {table}")[0]
+    assert estimate == installation.warehouse.row_count("fact_attendance") > 1_000
 
 
 @pytest.mark.fault("F31")
-def test_a_server_that_restarts_in_mid_load_costs_a_retry_and_nothing_else(
+def test_a_server_restart_during_a_load_causes_only_a_retry(
     own_server: OwnServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server is killed under a step of the ingest job, in one run after the other, until one gets through."""
+    """The server is killed during a step of the ingest job, in each run but the last."""
     installation = Installation(tmp_path, own_server.url, "restarted")
     installation.prepare()
     for name, value in installation.environment.items():
@@ -150,30 +152,30 @@ def test_a_server_that_restarts_in_mid_load_costs_a_retry_and_nothing_else(
     files = write_district(installation.data / "landing", District(students=60, days=20, seed=5))
     installation.warehouse.prepare()
     job = build_defs().resolve_job_def("ingest")
-    victim = [""]
+    target = [""]
 
-    def restart_under(name: str) -> None:
-        if name == victim[0]:
+    def restart_if_target(name: str) -> None:
+        if name == target[0]:
             own_server.control("restart", "-m", "immediate")
 
     real_append, real_run = Transaction.append, Transaction.run
 
     def append(self: Transaction, table: str, rows: Any) -> int:
-        restart_under(table)
+        restart_if_target(table)
         return real_append(self, table, rows)
 
     def run(self: Transaction, script: Script, section: str, names: Mapping[str, Any] = NO_NAMES) -> None:
-        restart_under(names.get("table", script.name))
+        restart_if_target(names.get("table", script.name))
         real_run(self, script, section, names)
 
     monkeypatch.setattr(Transaction, "append", append)
     monkeypatch.setattr(Transaction, "run", run)
-    for victim[0] in ("stg_attendance", "fact_homework", "student_month", ""):
+    for target[0] in ("stg_attendance", "fact_homework", "student_month", ""):
         with DagsterInstance.ephemeral() as instance:
             result = job.execute_in_process(instance=instance, raise_on_error=False)
-        told = [str(event.step_failure_data.error) for event in result.get_step_failure_events()]
-        assert bool(told) == bool(victim[0])
-        assert all("connection was lost" in message for message in told)
+        errors = [str(event.step_failure_data.error) for event in result.get_step_failure_events()]
+        assert bool(errors) == bool(target[0])
+        assert all("connection was lost" in message for message in errors)
     assert result.success
     ledger = installation.warehouse.frame("SELECT * FROM ingest_file")
     assert len(ledger) == len(files)

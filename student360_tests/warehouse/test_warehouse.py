@@ -1,4 +1,4 @@
-"""The warehouse: all or nothing, one unit of work per step, private, and described to the last column."""
+"""The warehouse: transactions, concurrent access, errors without row values, file permissions and descriptions."""
 
 import json
 import stat
@@ -15,7 +15,7 @@ from student360.warehouse.scripts import Script, scripts
 from student360.warehouse.warehouse import Transaction, Warehouse, _fingerprint
 from student360_tests.conftest import ON_POSTGRES_ONLY, NewInstallation
 from student360_tests.support.installation import Installation
-from student360_tests.support.postgres import ask
+from student360_tests.support.postgres import run_sql
 
 REJECT = {"file_id": 1, "line_no": 1, "column_name": "x", "reason_code": "r", "value": "Zyx-Canary", "reason": "r"}
 
@@ -43,7 +43,7 @@ def test_a_bulk_load_that_fails_half_way_leaves_nothing_behind(installation: Ins
     assert installation.warehouse.row_count("row_reject") == 3
 
 
-def test_a_transaction_inside_another_joins_it_even_through_another_copy_of_the_resource(
+def test_a_nested_transaction_joins_the_outer_one_even_through_a_copy_of_the_resource(
     installation: Installation,
 ) -> None:
     with pytest.raises(RuntimeError), installation.warehouse.transaction():
@@ -53,7 +53,7 @@ def test_a_transaction_inside_another_joins_it_even_through_another_copy_of_the_
     assert installation.warehouse.row_count("setting") == 0
 
 
-def test_two_writers_wait_for_each_other(installation: Installation) -> None:
+def test_concurrent_writers_wait_for_each_other(installation: Installation) -> None:
     installation.warehouse.prepare()
 
     def write(writer: int) -> None:
@@ -69,7 +69,7 @@ def test_two_writers_wait_for_each_other(installation: Installation) -> None:
     assert installation.warehouse.row_count("setting") == 80
 
 
-def test_a_reader_sees_one_state_while_a_writer_works(installation: Installation) -> None:
+def test_a_reader_sees_a_consistent_snapshot_while_a_writer_commits(installation: Installation) -> None:
     fill(installation.warehouse)
     with installation.warehouse.reading() as reader:
         before = reader.value("SELECT COUNT(*) FROM row_reject")
@@ -79,7 +79,7 @@ def test_a_reader_sees_one_state_while_a_writer_works(installation: Installation
     assert installation.warehouse.row_count("row_reject") == 0
 
 
-def test_transactions_of_a_run_share_a_connection_and_nothing_else(installation: Installation) -> None:
+def test_transactions_of_a_run_share_only_the_connection(installation: Installation) -> None:
     with build_resources({"warehouse": installation.warehouse}) as resources:
         warehouse: Warehouse = resources.warehouse
         for _ in range(2):
@@ -94,19 +94,19 @@ def test_transactions_of_a_run_share_a_connection_and_nothing_else(installation:
 
 
 @ON_POSTGRES_ONLY
-def test_a_connection_that_the_server_closed_during_a_run_is_opened_again(installation: Installation) -> None:
-    def who(tx: Transaction) -> int:
+def test_a_connection_closed_by_the_server_during_a_run_is_reopened(installation: Installation) -> None:
+    def backend_pid(tx: Transaction) -> int:
         return tx.count("SELECT pg_backend_pid()")
 
     with build_resources({"warehouse": installation.warehouse}) as resources:
         warehouse: Warehouse = resources.warehouse
         with warehouse.transaction() as tx:
-            first = who(tx)
+            first = backend_pid(tx)
         with warehouse.transaction() as tx:
-            assert who(tx) == first
-        assert ask(f"SELECT pg_terminate_backend({first})") == [(True,)]
+            assert backend_pid(tx) == first
+        assert run_sql(f"SELECT pg_terminate_backend({first})") == [(True,)]
         with warehouse.transaction() as tx:
-            assert who(tx) != first
+            assert backend_pid(tx) != first
 
 
 def test_errors_never_quote_a_row(installation: Installation) -> None:
@@ -126,15 +126,13 @@ def test_the_database_file_is_private(new_installation: NewInstallation) -> None
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_an_unknown_database_is_named_in_the_error() -> None:
+def test_an_unknown_database_raises_an_error_that_names_the_setting() -> None:
     with pytest.raises(ValueError, match="STUDENT360_WAREHOUSE_URL"):
         Warehouse(url="mysql://x").row_count("setting")
 
 
 @pytest.mark.parametrize("script", scripts().values(), ids=lambda script: script.name)
-def test_every_table_and_view_says_what_it_is_and_describes_each_column(
-    installation: Installation, script: Script
-) -> None:
+def test_every_table_view_and_column_is_described(installation: Installation, script: Script) -> None:
     assert len(script.description) > 20
     with installation.warehouse.reading() as tx:
         actual = list(tx.columns(script.name))
@@ -155,7 +153,7 @@ def test_the_tables_of_the_last_release_are_defined_as_they_were() -> None:
 
 
 @pytest.mark.fault("F44")
-def test_changed_tables_are_refused_and_changed_views_made_anew(
+def test_changed_tables_are_refused_and_changed_views_are_recreated(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installation.warehouse.prepare()
@@ -170,7 +168,7 @@ def test_changed_tables_are_refused_and_changed_views_made_anew(
         installation.warehouse.prepare()
 
 
-def test_settings_are_checked_and_name_the_variable(tmp_path: Path) -> None:
+def test_an_invalid_setting_raises_an_error_that_names_the_variable(tmp_path: Path) -> None:
     assert load_settings({"STUDENT360_DATA_DIR": str(tmp_path)}).landing == tmp_path / "landing"
     with pytest.raises(ValueError, match="STUDENT360_SETTLE_SECONDS"):
         load_settings({"STUDENT360_SETTLE_SECONDS": "soon"})
