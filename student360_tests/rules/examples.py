@@ -1,6 +1,6 @@
-"""The worked examples: what a counsellor would expect, with the source that decides it. The notation is in `worlds.py`.
+"""The worked examples: what a counselor would expect, with the source that decides it. The notation is in `worlds.py`.
 
-Belongs here: the examples. `docs/reference/risk-examples.md` is made of them (`make docs`).
+`make docs` writes docs/reference/risk-examples.md from them.
 """
 
 from datetime import date
@@ -17,12 +17,12 @@ EDFACTS = "US ED, EDFacts FS195: absent for 10 % or more of days enrolled, excus
 SEPTEMBER = "Olson 2014, Why September Matters: fewer than 2, 2 to 4, more than 4 days missed"
 BALFANZ = "Balfanz, Herzog & Mac Iver 2007: a failed core course"
 ON_TRACK = "Allensworth & Easton 2007: more than one failed core course is off track"
-LOCAL = "Local default: data/reference/risk_rules.csv says so"
-NO_DATA = "No data is never fine (docs/reference/risk-monitor.md)"
-HONEST = "A value that cannot be true is left out, not capped into a plausible lie"
-CONTACT = "Local default; automatic reminders are no contact"
+LOCAL = "Local default in data/reference/risk_rules.csv"
+NO_DATA = "Missing data is never shown as ON_TRACK (docs/reference/risk-monitor.md)"
+HONEST = "An impossible value is excluded, not capped"
+CONTACT = "Local default; automatic reminders do not count as contact"
 TIERS = "HIGH: one severe or at risk in two domains; MODERATE: in one (docs/reference/risk-monitor.md)"
-REFERENCE = "data/reference/dim_attendance_codes.csv says what a code means"
+REFERENCE = "data/reference/dim_attendance_codes.csv defines the codes"
 ORIGINAL = "The original project's rules: attendance below 80 %, average below 60, homework below 50 %"
 UNKNOWN = "INSUFFICIENT_DATA"
 
@@ -580,7 +580,7 @@ HOMEWORK = (
     ),
     Example(
         "An open assignment is not counted",
-        REFERENCE.replace("attendance_codes", "homework_statuses").replace("a code", "a status"),
+        REFERENCE.replace("attendance_codes", "homework_statuses").replace("the codes", "the statuses"),
         {"homework_missing_rate": 25.0},
         homework="4O 1M 3D",
     ),
@@ -936,7 +936,7 @@ CLOSED = World(
         ),
         Example(
             "A student who changed school keeps one rate",
-            "A transfer resets no counter (docs/reference/risk-monitor.md)",
+            "A transfer does not reset the counters (docs/reference/risk-monitor.md)",
             judged("MODERATE", 60, "missed 9 of 90 school days (10 %), 0 in the last 20")
             | attendance(9, 90, "RISK", "MODERATE_CHRONIC")
             | {"school_id": "SCH-3"},

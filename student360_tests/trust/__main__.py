@@ -1,7 +1,6 @@
-"""What a district may rely on, tried and printed: `make bad-inputs`, `make kills`, `make mutants`, `make soak`.
+"""The reliability tests at full size, with printed results: `make bad-inputs`, `make kills`, `make mutants`, `make soak`.
 
-Belongs here: parsing arguments, what is tried how often. Does not belong here: trying it. The exit code is 1 when
-anything was not as promised. The faults are tests of their own: `make faults`.
+The exit code is 1 if a guarantee was violated. The faults are tests of their own: `make faults`.
 """
 
 import argparse

@@ -86,8 +86,8 @@ def figures_table(title: str, figures: Mapping[str, Figures]) -> Table:
         table.add_column(name, justify="right")
     rows: list[tuple[str, list[str]]] = []
     for kind in sorted({kind for each in figures.values() for kind in each.kills}):
-        rows.append((f"happened: {kind}", [f"{each.kills[kind]:,}" for each in figures.values()]))
-    rows.append(("happened in all", [f"{each.killed:,}" for each in figures.values()]))
+        rows.append((f"injected: {kind}", [f"{each.kills[kind]:,}" for each in figures.values()]))
+    rows.append(("injected in total", [f"{each.killed:,}" for each in figures.values()]))
     if any(each.restarts for each in figures.values()):
         rows.append(("workers started", [f"{each.restarts:,}" for each in figures.values()]))
     for what in ("dropped", "distinct", "duplicates", "quarantined"):
@@ -119,10 +119,10 @@ def mutants_table(found: Mapping[str, Mapping[str, Figures]]) -> Table:
     """Each broken rule, and after how many kills which promise told it, by engine."""
     table = Table(title="Rules broken on purpose", title_justify="left", header_style="bold")
     engines = list(next(iter(found.values())))
-    for column in ("rule", *engines, "told by"):
+    for column in ("rule", *engines, "detected by"):
         table.add_column(column, overflow="fold")
     for mutant, by_engine in found.items():
-        told = [f"after {f.killed} kills" if f.violations else "[red]NOT NOTICED[/red]" for f in by_engine.values()]
+        told = [f"after {f.killed} kills" if f.violations else "[red]NOT DETECTED[/red]" for f in by_engine.values()]
         first = next((figures.violations[0] for figures in by_engine.values() if figures.violations), "")
         table.add_row(mutant, *told, first)
     return table
