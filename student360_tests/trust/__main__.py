@@ -1,4 +1,4 @@
-"""The reliability tests at full size, with printed results: `make bad-inputs`, `make kills`, `make mutants`, `make soak`.
+"""The reliability tests at full size with printed results: `make bad-inputs`, `kills`, `mutants` and `soak`.
 
 The exit code is 1 if a guarantee was violated. The faults are tests of their own: `make faults`.
 """
