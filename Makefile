@@ -103,10 +103,10 @@ java: $(READY)
 next-dagster: java
 	@test -x $(NEXT)/bin/python || $(PYTHON) -m venv $(NEXT)
 	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check --upgrade \
-		dagster dagster-webserver dagster-pandas dagster-postgres dagster-pyspark
+	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check --upgrade --no-deps dagster dagster-graphql dagster-pandas \
+		dagster-pipes dagster-postgres dagster-pyspark dagster-shared dagster-spark dagster-webserver
 	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(NEXT)/bin/pip list 2>/dev/null | grep -i '^dagster'
+	@$(NEXT)/bin/pip list 2>/dev/null | grep -i '^dagster'; $(NEXT)/bin/pip check | grep -v student360 || true
 	@umask 077 && $(NEXT)/bin/pytest student360_tests/test_definitions.py student360_tests/test_end_to_end.py \
 		student360_tests/orchestration student360_tests/instance student360_tests/trust/test_daemon_dies.py
 
