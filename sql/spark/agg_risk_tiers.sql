@@ -1,10 +1,10 @@
--- Students per grade level and risk tier, computed by Spark.
+-- Students per grade level and risk tier, computed with Spark.
 
 -- name: schema
 CREATE TABLE agg_risk_tiers (
     grade_level {{ text }} NOT NULL, -- Grade level.
-    risk_tier   {{ text }} NOT NULL, -- As in v_student_risk_monitor.
-    students    {{ integer }} NOT NULL, -- How many.
+    risk_tier   {{ text }} NOT NULL, -- See v_student_risk_monitor.
+    students    {{ integer }} NOT NULL, -- Number of students.
     PRIMARY KEY (grade_level, risk_tier)
 ) {{ keyed }};
 
