@@ -47,7 +47,7 @@ docs: $(READY)
 	@$(BIN)/python -m student360_tests.trust page
 	@$(BIN)/python -m student360_tests.rules.page
 
-# Full-size tests of the guarantees in docs/trust.md, printed as tables. `soak` can run overnight.
+# Full-size tests of the guarantees in docs/explanation/reliability.md, printed as tables. `soak` can run overnight.
 trust: faults bad-inputs kills mutants soak
 
 faults: $(READY) java
@@ -68,7 +68,8 @@ soak: $(READY)
 latency: $(READY)
 	@$(BIN)/python -m student360_tests.bench.latency
 
-# All comparisons, docs/benchmarks.md and its chart: about two hours, 20 GB. BENCH="--students 5000 --history-days 200".
+# All comparisons, docs/reference/benchmarks.md and its chart: about two hours, 20 GB.
+# BENCH="--students 5000 --history-days 200".
 bench: $(READY) java $(RIVALS)/.ready
 	@umask 077 && $(BIN)/python -m student360_tests.bench --dlt $(RIVALS)/bin/python $(BENCH)
 

@@ -1,7 +1,7 @@
 """Start and stop a PostgreSQL server from a Python package, for the demo, experiments and tests.
 
-Not for real data: install a server and back it up (docs/operating.md). The embedded server listens on a socket in its
-private folder and on no port.
+Not for real data: install a server and back it up (docs/how-to/operate.md). The embedded server listens on a socket in
+its private folder and on no port.
 
     python -m student360.warehouse.embedded_postgres FOLDER COMMAND...    runs a command against this server
 """

@@ -323,7 +323,7 @@ def to_do(tx: Transaction) -> pd.DataFrame:
         " FROM ingest_file WHERE sweep = 'held'"
         " UNION ALL SELECT f.first_name,"
         " 'line ' || CAST(w.line_no AS TEXT) || ': known student id with a different name and date of birth',"
-        " 'Ask the school who the student is; see Identity in docs/operating.md.' FROM identity_warning AS w"
+        " 'Ask the school who the student is; see Identity in docs/how-to/send-files.md.' FROM identity_warning AS w"
         " JOIN ingest_file AS f ON f.file_id = w.file_id WHERE w.settled_by_file_id IS NULL ORDER BY 1, 2"
     )
 
