@@ -155,7 +155,7 @@ def _migrate(tx: Transaction, known: Mapping[str, str], wanted: Mapping[str, str
     everything = scripts()
     if MOVING in known:
         raise WarehouseError(
-            f"the move from {known[MOVING]} to this warehouse was not completed: run `python -m student360 move` again."
+            f"the move from {known[MOVING]} to this warehouse is not finished: run `python -m student360 move` again."
         )
     if not known:
         tx.execute("CREATE TABLE IF NOT EXISTS schema_object (name TEXT PRIMARY KEY NOT NULL, fingerprint TEXT)")
