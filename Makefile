@@ -1,4 +1,4 @@
-# make demo | make dev | make test: the first commands on a fresh machine with Python 3.11+, make and git.
+# First commands on a new machine with Python 3.11+, make and git: make demo, make dev, make test.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -8,7 +8,7 @@ RIVALS := .venv-rivals
 NEXT := .venv-next
 export DAGSTER_HOME := $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
-# WAREHOUSE=postgres: demo, dev and status on a real PostgreSQL out of a Python package, in data/postgres.
+# WAREHOUSE=postgres: demo, dev and status use a PostgreSQL server from a Python package, with its data in data/postgres.
 ON := $(if $(filter postgres,$(WAREHOUSE)),$(BIN)/python -m student360.warehouse.embedded_postgres data/postgres)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -56,7 +56,7 @@ docs: $(READY)
 screenshots: $(READY)
 	@umask 077 && $(BIN)/python -m student360_tests.support.screenshots docs/images/screenshots
 
-# What a district may rely on, tried at full size and printed as tables (docs/explanation/reliability.md). `soak` is for the night.
+# Full-size tests of the guarantees in docs/explanation/reliability.md, printed as tables. `soak` can run overnight.
 trust: faults bad-inputs kills mutants soak
 
 faults: $(READY) java
@@ -77,7 +77,8 @@ soak: $(READY)
 latency: $(READY)
 	@$(BIN)/python -m student360_tests.bench.latency
 
-# All comparisons, docs/reference/benchmarks.md and its chart: some two hours, 20 GB. BENCH="--students 5000 --history-days 200".
+# All comparisons, docs/reference/benchmarks.md and its chart: about two hours, 20 GB.
+# BENCH="--students 5000 --history-days 200".
 bench: $(READY) java $(RIVALS)/.ready
 	@umask 077 && $(BIN)/python -m student360_tests.bench --dlt $(RIVALS)/bin/python $(BENCH)
 
@@ -95,11 +96,11 @@ $(READY): requirements.lock pyproject.toml setup.py dagster.yaml
 	@mkdir -p -m 700 $(DAGSTER_HOME) && install -m 600 dagster.yaml $(DAGSTER_HOME)/dagster.yaml
 	@touch $@
 
-# Spark needs Java 17+. Installed by the system's package manager where that is allowed; else one line says how.
+# Spark needs Java 17+. Installs it with the system's package manager if permitted; otherwise prints how to install it.
 java: $(READY)
 	@$(BIN)/python -m student360.spark.java >/dev/null 2>&1 || .ci/install-java || true
 
-# The tests that touch Dagster, against the newest Dagster of the package index: what an upgrade would break.
+# Runs the tests that use Dagster with its newest release, to show what an upgrade would break.
 next-dagster: java
 	@test -x $(NEXT)/bin/python || $(PYTHON) -m venv $(NEXT)
 	@$(NEXT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

@@ -29,7 +29,7 @@ from student360.warehouse.scripts import in_order, scripts
 from student360.warehouse.warehouse import Warehouse
 
 PRIVATE_UMASK = 0o077
-# The one view that is materialized: its last materialization says when the list was last brought up to date.
+# The only view that is materialized: its last materialization shows when the list was last refreshed.
 RISK_MONITOR = "v_student_risk_monitor"
 
 
@@ -71,8 +71,8 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
 
 
 os.umask(PRIVATE_UMASK)
-# What is imported stays: building the definitions would search all of it for garbage, which takes 0.15 s.
+# Exclude imported modules from garbage collection, which would take 0.15 s while the definitions are built.
 gc.freeze()
 defs = build_defs()
-# Exclude everything loaded so far from garbage collection: one collection takes 0.15 s, a tenth of a run without files.
+# Exclude the definitions too: a collection takes 0.15 s, a tenth of a run without files.
 gc.freeze()

@@ -1,19 +1,20 @@
--- Does the risk list work? Over a past school year: who was on it at each look, and who of them became chronically absent
--- or failed a core course by its end. One row per look (or any of them), rule or tier, and outcome.
+-- Back-test of the risk list over a past school year: which students were flagged on each evaluation day, and which of
+-- them became chronically absent or failed a core course by the end of the year. One row per evaluation day (or any of
+-- them), rule or tier, and outcome.
 
 -- name: schema
 CREATE TABLE risk_backtest (
-    school_year      {{ integer }} NOT NULL, -- The school year that was looked back on, named by the year it ends in.
-    judged_by        {{ text }} NOT NULL, -- A tier (HIGH; HIGH or MODERATE), or an indicator that is at risk, or to watch at least.
+    school_year      {{ integer }} NOT NULL, -- The evaluated school year, named by the year in which it ends.
+    judged_by        {{ text }} NOT NULL, -- A tier (HIGH; HIGH or MODERATE), or an indicator at level risk, or at level watch or higher.
     outcome          {{ text }} NOT NULL, -- chronically absent, failed a core course, or either.
-    looked_on_key    {{ integer }} NOT NULL, -- The day of the look, yyyymmdd; 0 for whoever was flagged at any look.
-    students         {{ integer }} NOT NULL, -- Students looked at, whose outcome is known.
+    looked_on_key    {{ integer }} NOT NULL, -- Evaluation day, yyyymmdd; 0 for students flagged on any evaluation day.
+    students         {{ integer }} NOT NULL, -- Evaluated students with a known outcome.
     flagged          {{ integer }} NOT NULL, -- Of these, flagged.
     had_outcome      {{ integer }} NOT NULL, -- Students with the outcome.
-    hits             {{ integer }} NOT NULL, -- Flagged, and the outcome came.
-    precision_pct    {{ real }}, -- Hits of those flagged, percent 0-100; missing when nobody was.
-    recall_pct       {{ real }}, -- Hits of those with the outcome, percent 0-100; missing when nobody had it.
-    median_lead_days {{ real }}, -- Days from the first flag to the last school day, median of the hits.
+    hits             {{ integer }} NOT NULL, -- Flagged students with the outcome.
+    precision_pct    {{ real }}, -- Hits as a share of flagged students, percent 0-100; null if none were flagged.
+    recall_pct       {{ real }}, -- Hits as a share of students with the outcome, percent 0-100; null if none had it.
+    median_lead_days {{ real }}, -- Median number of days from the first flag to the last school day, over all hits.
     PRIMARY KEY (school_year, judged_by, outcome, looked_on_key)
 ) {{ keyed }};
 

@@ -1,6 +1,7 @@
--- Adds the rows of one large file to a fact table that has no facts which they may meet. DuckDB runs these queries on the
--- file's rows, which are in a Parquet file (`parquet_row`), on the lines of it that contradict each other (`conflict`) and
--- on the tables that `resolve` reads. They do what `add` and `waiting` do in fact.sql, with the same `resolve`.
+-- Adds the rows of one large file to a fact table without facts that they may update. DuckDB runs these queries on the
+-- file's rows in a Parquet file (`parquet_row`), on its lines that contradict each other (`conflict`) and on the tables
+-- that `resolve` reads. They do the same as `add` in sql/bulk/fact.sql and `waiting` in sql/merge/fact.sql, with the
+-- same `resolve`.
 
 -- name: staged
 CREATE VIEW {{ staging }} AS
@@ -10,7 +11,7 @@ SELECT p.* FROM parquet_row AS p ANTI JOIN conflict AS c ON c.line_no = p.line_n
 SELECT s.* FROM {{ staging }} AS s;
 
 -- name: examples
--- Rows in which each code, label and school of the file occurs.
+-- Sample rows in which each code, label and school of the file occurs.
 SELECT s.*
 FROM {{ staging }} AS s
 WHERE s.line_no IN (

@@ -1,5 +1,5 @@
--- Counts many months of attendance by DuckDB, part by part, with the query of sql/marts/student_attendance_month.sql. All facts
--- of a student and month are in one part.
+-- Counts the attendance of many months with DuckDB, part by part, with the query of
+-- sql/marts/student_attendance_month.sql. All facts of a student and month are in the same part.
 
 -- name: many
 SELECT COUNT(*) AS months

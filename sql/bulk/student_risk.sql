@@ -1,9 +1,11 @@
--- Judges many students by DuckDB, some at a time, with the statements of sql/marts/student_risk.sql.
+-- Computes the risk tiers of many students with DuckDB, part by part, with the statements of
+-- sql/marts/student_risk.sql.
 --
--- A part reads only the months that the windows of the rules reach into (v_risk_windows). For the students in
--- `needs_older_months` those do not suffice: who was absent throughout, or has few days yet.
+-- A part reads only the months within the windows of the rules (v_risk_windows). This is not sufficient for the
+-- students in `needs_older_months`, who were absent on all days of these months or have few recorded days.
 --
--- Months and days are given as a list and as a range: SQLite needs the list to use its indexes, PostgreSQL the range.
+-- Months and days are given both as a list and as a range: SQLite needs the list to use its indexes, PostgreSQL the
+-- range.
 
 -- name: parts
 SELECT

@@ -1,14 +1,15 @@
--- Attendance codes: what each code that was ever seen means. Rules: data/reference/dim_attendance_codes.csv.
--- A code that the rules do not know is UNMAPPED: it lowers coverage, never the rate. Adding it heals history.
+-- Attendance codes: the meaning of every code ever received. Rules: data/reference/dim_attendance_codes.csv. A code
+-- that is not in the rules is UNMAPPED: it lowers the coverage, but not the rate. Adding it to the rules also corrects
+-- past figures.
 
 -- name: schema
 CREATE TABLE dim_attendance_codes (
     attendance_code_key {{ integer }} PRIMARY KEY, -- Surrogate key.
-    code                {{ text }} NOT NULL UNIQUE, -- The code in lower case.
+    code                {{ text }} NOT NULL UNIQUE, -- The code, in lower case.
     category            {{ text }} NOT NULL, -- PRESENT, LATE, LEFT_EARLY, PARTIAL, ABSENT, EXCUSED, SUSPENDED, NO_SCHOOL or UNMAPPED.
-    absent_share_pct    {{ integer }}, -- Share of the day or period missed, percent 0-100; missing for NO_SCHOOL and UNMAPPED.
+    absent_share_pct    {{ integer }}, -- Share of the day or period missed, percent 0-100; null for NO_SCHOOL and UNMAPPED.
     is_excused          {{ integer }}, -- 1 if the absence is excused.
-    description         {{ text }} -- In words.
+    description         {{ text }} -- Description.
 ) {{ strict }};
 
 -- name: merge

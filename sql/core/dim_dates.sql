@@ -1,18 +1,19 @@
--- The calendar, one row per day from 1990 to 2059; key 0 is the unknown day of an undated score.
--- School years and days without school: data/reference/dim_dates.csv; without it, July to June, Monday to Friday.
+-- The calendar, one row per day from 1990 to 2059. Key 0 is the unknown day of an undated score. School years and days
+-- without school are in data/reference/dim_dates.csv; without it, school years run from July to June and school days
+-- are Monday to Friday.
 
 -- name: schema
 CREATE TABLE dim_dates (
     date_key         {{ integer }} PRIMARY KEY, -- The day as yyyymmdd; 0 for unknown.
     full_date        {{ date }}, -- The day as a date.
-    day_number       {{ integer }}, -- Days since 1970-01-01, for differences.
+    day_number       {{ integer }}, -- Days since 1970-01-01, to compute differences.
     day_of_week      {{ integer }}, -- Monday is 1 (ISO 8601).
     week_key         {{ integer }}, -- ISO week as yyyyww.
     month_key        {{ integer }} NOT NULL, -- Month as yyyymm; 0 for unknown.
-    school_year      {{ integer }} NOT NULL, -- School year, named by the year it ends in; 0 for unknown.
-    term             {{ text }}, -- Term, where the calendar names one.
-    is_instructional {{ integer }} NOT NULL, -- 1 on a day with school.
-    is_closed        {{ integer }} NOT NULL -- 1 where the calendar says that there is no school: nothing sent for it counts.
+    school_year      {{ integer }} NOT NULL, -- School year, named by the year in which it ends; 0 for unknown.
+    term             {{ text }}, -- Term, if the calendar names one.
+    is_instructional {{ integer }} NOT NULL, -- 1 on a school day.
+    is_closed        {{ integer }} NOT NULL -- 1 if the calendar marks the day as closed. Rows for this day do not count.
 ) {{ strict }};
 CREATE INDEX dim_dates_by_month ON dim_dates (month_key);
 

@@ -1,10 +1,10 @@
--- Grade levels: what each way of writing one means. Rules: data/reference/dim_grade_levels.csv.
+-- Grade levels: the meaning of each spelling. Rules: data/reference/dim_grade_levels.csv.
 
 -- name: schema
 CREATE TABLE dim_grade_levels (
-    code        {{ text }} PRIMARY KEY NOT NULL, -- As sent, in lower case.
-    grade_level {{ text }} NOT NULL, -- The grade level.
-    sort_order  {{ integer }} NOT NULL, -- Kindergarten is 0.
+    code        {{ text }} PRIMARY KEY NOT NULL, -- Grade level as sent, in lower case.
+    grade_level {{ text }} NOT NULL, -- Name of the grade level.
+    sort_order  {{ integer }} NOT NULL, -- Sort order; kindergarten is 0.
     grade_band  {{ text }} NOT NULL -- Elementary, Middle or High.
 ) {{ keyed }};
 

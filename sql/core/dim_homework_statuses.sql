@@ -1,12 +1,12 @@
--- Homework statuses: what each status that was ever seen means. Rules: data/reference/dim_homework_statuses.csv.
--- A status that the rules do not know is UNMAPPED and counts neither as done nor as missing.
+-- Homework statuses: the meaning of every status ever received. Rules: data/reference/dim_homework_statuses.csv. A
+-- status that is not in the rules is UNMAPPED and counts neither as done nor as missing.
 
 -- name: schema
 CREATE TABLE dim_homework_statuses (
     homework_status_key {{ integer }} PRIMARY KEY, -- Surrogate key.
-    code                {{ text }} NOT NULL UNIQUE, -- The status in lower case.
+    code                {{ text }} NOT NULL UNIQUE, -- The status, in lower case.
     category            {{ text }} NOT NULL, -- DONE, MISSING, PENDING, EXEMPT or UNMAPPED.
-    description         {{ text }} -- In words.
+    description         {{ text }} -- Description.
 ) {{ strict }};
 
 -- name: merge

@@ -1,10 +1,10 @@
--- Letter grades and the pass mark: a local default. Rules: data/reference/dim_letter_grades.csv.
+-- Letter grades and the pass mark, which each district defines. Rules: data/reference/dim_letter_grades.csv.
 
 -- name: schema
 CREATE TABLE dim_letter_grades (
-    letter_grade {{ text }} PRIMARY KEY NOT NULL, -- The letter.
-    minimum_bp   {{ integer }} NOT NULL, -- The least score for it, in basis points (10000 = 100 %).
-    is_passing   {{ integer }} NOT NULL -- 1 if a course average here is a pass.
+    letter_grade {{ text }} PRIMARY KEY NOT NULL, -- The letter grade.
+    minimum_bp   {{ integer }} NOT NULL, -- Minimum score for the letter grade, in basis points (10000 = 100 %).
+    is_passing   {{ integer }} NOT NULL -- 1 if a course average with this letter grade is passing.
 ) {{ keyed }};
 
 -- name: merge

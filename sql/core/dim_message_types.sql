@@ -1,13 +1,13 @@
--- Message types: direction of each kind of message. Rules: data/reference/dim_message_types.csv.
--- Only messages between people are contacts; an automatic reminder is none.
+-- Message types: the direction of each kind of message. Rules: data/reference/dim_message_types.csv. Only messages
+-- between people count as contact; automatic reminders do not.
 
 -- name: schema
 CREATE TABLE dim_message_types (
     message_type_key {{ integer }} PRIMARY KEY, -- Surrogate key.
-    code             {{ text }} NOT NULL UNIQUE, -- The type in lower case.
+    code             {{ text }} NOT NULL UNIQUE, -- The type, in lower case.
     category         {{ text }} NOT NULL, -- TEACHER_TO_FAMILY, FAMILY_TO_TEACHER, MEETING, AUTOMATIC or UNMAPPED.
-    is_two_way       {{ integer }} NOT NULL, -- 1 if a person wrote to a person.
-    description      {{ text }} -- In words.
+    is_two_way       {{ integer }} NOT NULL, -- 1 if the message is between people, not automatic.
+    description      {{ text }} -- Description.
 ) {{ strict }};
 
 -- name: merge

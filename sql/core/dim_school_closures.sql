@@ -1,10 +1,10 @@
--- Days on which a single school is closed while the district is not. Rules: the lines of data/reference/dim_dates.csv
--- that name a school. Nothing that is sent for such a day counts.
+-- Days on which a single school is closed while the district is open. Rules: the lines of data/reference/dim_dates.csv
+-- with a school. Rows for such a day do not count.
 
 -- name: schema
 CREATE TABLE dim_school_closures (
     school_id {{ text }} NOT NULL, -- The school's id in the source system.
-    date_key  {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- The day.
+    date_key  {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- The day of the closure, yyyymmdd.
     PRIMARY KEY (school_id, date_key)
 ) {{ keyed }};
 

@@ -1,4 +1,4 @@
--- Schools, as the feeds name them; 0 stands for a school that was not given.
+-- Schools named in the feeds. Key 0 stands for a school that is not given.
 
 -- name: schema
 CREATE TABLE dim_schools (

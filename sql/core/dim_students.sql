@@ -1,27 +1,28 @@
--- Students, one row per version (slowly changing dimension, type 2).
--- Grade level, school and homeroom open a new version from the export's effective day; name, date of birth, contact and
--- days of enrolment are corrected in place. A blank never erases what is known; an older export never reopens history.
--- Another name and another date of birth under the same id may be another person: both versions are kept, with a warning.
+-- Students, one row per version (slowly changing dimension, type 2). A change of grade level, school or homeroom
+-- creates a new version from the effective day of the export; name, date of birth, contact and enrollment days are
+-- corrected in place. A blank cell never erases a known value. An export older than the newest one of a student changes
+-- nothing. A different name and a different date of birth under the same id may be another person: both versions are
+-- kept, with a warning.
 
 -- name: schema
 CREATE TABLE dim_students (
     student_key         {{ integer }} PRIMARY KEY, -- Surrogate key of the version.
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student, the same in all versions: facts refer to it.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student, the same in all versions; referenced by facts.
     student_id          {{ text }} NOT NULL, -- The id in the source system (natural key). [sensitive]
     full_name           {{ text }} NOT NULL, -- Full name. [pii]
     date_of_birth       {{ date }}, -- Date of birth. [pii]
-    grade_level         {{ text }}, -- Grade level, as dim_grade_levels names it. [sensitive]
-    grade_sort_order    {{ integer }}, -- For ordering grade levels; Kindergarten is 0.
-    school_key          {{ integer }} NOT NULL REFERENCES dim_schools (school_key), -- School of enrolment.
+    grade_level         {{ text }}, -- Grade level, with its name in dim_grade_levels. [sensitive]
+    grade_sort_order    {{ integer }}, -- Sort order of the grade level; kindergarten is 0.
+    school_key          {{ integer }} NOT NULL REFERENCES dim_schools (school_key), -- School of enrollment.
     homeroom            {{ text }}, -- Homeroom. [sensitive]
     emergency_contact   {{ text }}, -- Emergency contact. [pii]
     email               {{ text }}, -- E-mail address. [pii]
-    enrolled_on         {{ date }}, -- First day of enrolment, where given. [sensitive]
-    left_on             {{ date }}, -- First day no longer enrolled, where given. [sensitive]
+    enrolled_on         {{ date }}, -- First day of enrollment, if given. [sensitive]
+    left_on             {{ date }}, -- First day no longer enrolled, if given. [sensitive]
     valid_from          {{ date }} NOT NULL, -- First day of the version.
     valid_to            {{ date }} NOT NULL, -- First day after the version; 9999-12-31 while it is current.
     is_current          {{ integer }} NOT NULL, -- 1 for the current version.
-    file_id             {{ integer }} NOT NULL REFERENCES ingest_file (file_id), -- The file it came from.
+    file_id             {{ integer }} NOT NULL REFERENCES ingest_file (file_id), -- The file that contains the row.
     line_no             {{ integer }} NOT NULL -- The line of that file.
 ) {{ strict }};
 CREATE INDEX dim_students_version ON dim_students (student_durable_key, valid_from);
@@ -190,7 +191,7 @@ WHERE i.standing IN ('new', 'known')
   AND student_identity.confirmed_on_key < i.day_key;
 
 -- name: in_words
--- What changed, in words: the values before or after.
+-- The changed values as text, before or after the change.
 {% for label, after, before in [
     ("name", "full_name", "current_name"), ("born", "date_of_birth", "current_birth"),
     ("grade", "grade_level", "current_grade"), ("homeroom", "homeroom", "current_homeroom"),

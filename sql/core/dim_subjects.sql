@@ -1,10 +1,10 @@
--- Subjects, as every feed writes them. Names and core courses: data/reference/dim_subjects.csv.
--- A subject that the rules do not know keeps its own name and counts as core.
+-- Subjects of all feeds. Names and core courses: data/reference/dim_subjects.csv. A subject that is not in the rules
+-- keeps its own name and counts as core.
 
 -- name: schema
 CREATE TABLE dim_subjects (
-    subject_key {{ integer }} PRIMARY KEY, -- Surrogate key; 0 is the whole day.
-    code        {{ text }} NOT NULL UNIQUE, -- The subject in lower case.
+    subject_key {{ integer }} PRIMARY KEY, -- Surrogate key; 0 stands for the whole day.
+    code        {{ text }} NOT NULL UNIQUE, -- The subject, in lower case.
     subject     {{ text }} NOT NULL, -- The subject.
     is_core     {{ integer }} NOT NULL -- 1 if failing it counts as a course failure.
 ) {{ strict }};

@@ -1,17 +1,17 @@
--- Attendance: one row per student, day and subject or period, with the code as it was sent.
--- A newer export overwrites, an older one never does; a row that says nothing new is left as it is.
+-- Attendance: one row per student, day and subject or period, with the code as sent. A newer export overwrites an older
+-- one, never the reverse. A row without new values is left unchanged.
 
 -- name: schema
 CREATE TABLE fact_attendance (
     date_key            {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- The school day.
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
     subject_key         {{ integer }} NOT NULL REFERENCES dim_subjects (subject_key), -- The subject; 0 for the whole day.
-    period              {{ text }} NOT NULL, -- The period; empty for none.
+    period              {{ text }} NOT NULL, -- The period; empty if there is none.
     attendance_code_key {{ integer }} NOT NULL REFERENCES dim_attendance_codes (attendance_code_key), -- The code. [sensitive]
-    school_key          {{ integer }} NOT NULL REFERENCES dim_schools (school_key), -- The school that took attendance.
-    file_id             {{ integer }} NOT NULL, -- The file that first said so.
+    school_key          {{ integer }} NOT NULL REFERENCES dim_schools (school_key), -- School that took attendance; 0 if not given.
+    file_id             {{ integer }} NOT NULL, -- The file that first contained these values.
     line_no             {{ integer }} NOT NULL, -- The line of that file.
-    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that said so.
+    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that contains these values.
     PRIMARY KEY (date_key, student_durable_key, subject_key, period)
 ) {{ keyed }};
 

@@ -2,14 +2,14 @@
 
 -- name: schema
 CREATE TABLE fact_communication (
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
     date_key            {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- The day of the message.
-    message_type_key    {{ integer }} NOT NULL REFERENCES dim_message_types (message_type_key), -- Its type.
-    content_hash        {{ bigint }} NOT NULL, -- Fingerprint of the text, so that two messages of a day stay two.
-    message_content     {{ text }}, -- The text. [pii]
-    file_id             {{ integer }} NOT NULL, -- The file that first said so.
+    message_type_key    {{ integer }} NOT NULL REFERENCES dim_message_types (message_type_key), -- The message type.
+    content_hash        {{ bigint }} NOT NULL, -- Fingerprint of the text, which distinguishes messages of the same day.
+    message_content     {{ text }}, -- The message text. [pii]
+    file_id             {{ integer }} NOT NULL, -- The file that first contained these values.
     line_no             {{ integer }} NOT NULL, -- The line of that file.
-    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that said so.
+    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that contains these values.
     PRIMARY KEY (student_durable_key, date_key, message_type_key, content_hash)
 ) {{ keyed }};
 

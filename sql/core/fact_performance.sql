@@ -1,25 +1,25 @@
--- Performance: one row per student, subject, day and assessment; scores that cannot be true keep their raw value
--- and a flag, and have no percent. Assessments without a name are told apart by their order in the file.
+-- Performance: one row per student, subject, day and assessment. Scores that are impossible keep their raw value, get a
+-- flag and have no percentage. Assessments without a name are distinguished by their order in the file.
 
 -- name: schema
 CREATE TABLE fact_performance (
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    date_key            {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- Day of the assessment; 0 when neither row nor file name says it.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
+    date_key            {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- Day of the assessment; 0 if neither the row nor the file name contains it.
     subject_key         {{ integer }} NOT NULL REFERENCES dim_subjects (subject_key), -- The subject.
-    assessment          {{ text }} NOT NULL, -- Name of the assessment, or its number in the file.
-    term                {{ text }}, -- The term, where given.
+    assessment          {{ text }} NOT NULL, -- Name of the assessment, or its sequence number in the file.
+    term                {{ text }}, -- The term, if given.
     raw_score           {{ real }}, -- Points as sent. [sensitive]
-    max_score           {{ real }} NOT NULL, -- Points that could be reached.
-    percent_bp          {{ integer }}, -- Score in basis points (10000 = 100 %); missing when flagged. [sensitive]
-    letter_grade        {{ text }}, -- Letter grade; missing when flagged. [sensitive]
+    max_score           {{ real }} NOT NULL, -- Maximum points.
+    percent_bp          {{ integer }}, -- Score in basis points (10000 = 100 %); null if flagged. [sensitive]
+    letter_grade        {{ text }}, -- Letter grade; null if flagged. [sensitive]
     quality_flag        {{ text }} NOT NULL, -- ok, score_above_max, score_below_zero, score_missing or max_score_invalid.
-    homework_raw        {{ real }}, -- Homework completion as sent, percent. [sensitive]
-    homework_bp         {{ integer }}, -- Homework completion in basis points; missing when flagged. [sensitive]
+    homework_raw        {{ real }}, -- Homework completion as sent, in percent. [sensitive]
+    homework_bp         {{ integer }}, -- Homework completion in basis points (10000 = 100 %); null if flagged. [sensitive]
     homework_flag       {{ text }} NOT NULL, -- ok, homework_out_of_range or homework_missing.
     teacher_comment     {{ text }}, -- The teacher's comment. [pii]
-    file_id             {{ integer }} NOT NULL, -- The file that first said so.
+    file_id             {{ integer }} NOT NULL, -- The file that first contained these values.
     line_no             {{ integer }} NOT NULL, -- The line of that file.
-    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that said so.
+    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that contains these values.
     PRIMARY KEY (student_durable_key, date_key, subject_key, assessment)
 ) {{ keyed }};
 

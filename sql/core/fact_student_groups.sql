@@ -1,15 +1,15 @@
--- Groups that a district chooses to compare flag rates by: one row per student and kind of group, the newest that was said.
--- No indicator, rule or tier reads this table.
+-- Groups by which a district compares flag rates: one row per student and kind of group, with the newest value. No
+-- indicator, rule or tier reads this table.
 
 -- name: schema
 CREATE TABLE fact_student_groups (
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    group_name          {{ text }} NOT NULL, -- What is told apart, in lower case.
-    group_value         {{ text }} NOT NULL, -- What the student is in it, as written. [sensitive]
-    since_key           {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- The first day, yyyymmdd.
-    file_id             {{ integer }} NOT NULL, -- The file that first said so.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
+    group_name          {{ text }} NOT NULL, -- The kind of group, in lower case.
+    group_value         {{ text }} NOT NULL, -- The student's group of that kind, as written. [sensitive]
+    since_key           {{ integer }} NOT NULL REFERENCES dim_dates (date_key), -- First day in the group, yyyymmdd.
+    file_id             {{ integer }} NOT NULL, -- The file that first contained these values.
     line_no             {{ integer }} NOT NULL, -- The line of that file.
-    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that said so.
+    confirmed_file_id   {{ integer }} NOT NULL, -- The newest file that contains these values.
     PRIMARY KEY (student_durable_key, group_name)
 ) {{ keyed }};
 

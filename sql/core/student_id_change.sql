@@ -1,13 +1,14 @@
--- Declared changes of student ids: facts and versions of both ids belong to one student from then on. The same id twice
--- says that a student with another name and date of birth is still the same person. Nothing is ever merged by guess.
+-- Declared changes of student ids. The facts and versions of both ids then belong to one student. A change from an id
+-- to itself declares that a student with a different name and date of birth is still the same person. Students are
+-- never merged without a declaration.
 
 -- name: schema
 CREATE TABLE student_id_change (
-    old_student_id      {{ text }} NOT NULL, -- The id before. [sensitive]
-    new_student_id      {{ text }} NOT NULL, -- The id after. [sensitive]
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    changed_on_key      {{ integer }}, -- The day of the change, where given.
-    file_id             {{ integer }} NOT NULL REFERENCES ingest_file (file_id), -- The file that declared it.
+    old_student_id      {{ text }} NOT NULL, -- The previous id. [sensitive]
+    new_student_id      {{ text }} NOT NULL, -- The new id. [sensitive]
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
+    changed_on_key      {{ integer }}, -- The day of the change, if given.
+    file_id             {{ integer }} NOT NULL REFERENCES ingest_file (file_id), -- The file that declared the change.
     line_no             {{ integer }} NOT NULL, -- The line of that file.
     PRIMARY KEY (old_student_id, new_student_id)
 ) {{ keyed }};

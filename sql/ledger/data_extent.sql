@@ -1,10 +1,10 @@
--- The first and last day that each feed has facts for: the risk monitor looks from the last one.
+-- First and last day with facts of each feed. The as-of day of the risk monitor is derived from the last days.
 
 -- name: schema
 CREATE TABLE data_extent (
     feed           {{ text }} PRIMARY KEY NOT NULL, -- The feed.
-    first_date_key {{ integer }} NOT NULL, -- The first day with facts, yyyymmdd.
-    last_date_key  {{ integer }} NOT NULL -- The last day with facts, yyyymmdd.
+    first_date_key {{ integer }} NOT NULL, -- First day with facts, yyyymmdd.
+    last_date_key  {{ integer }} NOT NULL -- Last day with facts, yyyymmdd.
 ) {{ keyed }};
 
 -- name: after_merge

@@ -1,16 +1,16 @@
--- Every refused row, with the cell that made it so and what to do.
+-- Every rejected row, with the cell that caused the rejection and what to do.
 
 -- name: schema
 CREATE TABLE row_reject (
     file_id     {{ integer }} NOT NULL REFERENCES ingest_file (file_id), -- The file.
-    line_no     {{ integer }} NOT NULL, -- The line that the row begins on.
+    line_no     {{ integer }} NOT NULL, -- The line on which the row begins.
     column_name {{ text }} NOT NULL, -- The column, or (row) for the whole row.
-    reason_code {{ text }} NOT NULL, -- Why: a code.
-    value       {{ text }}, -- The cell as it came. [pii]
-    reason      {{ text }} NOT NULL, -- Why, and what to do.
-    student_id  {{ text }}, -- The student, where the row says it. [sensitive]
-    correction_of {{ text }}, -- The refused row that this row was sent to correct, as file and line.
-    resent_file_id {{ integer }}, -- The file that brought the row again, corrected or not; missing while it is open.
+    reason_code {{ text }} NOT NULL, -- Reason code.
+    value       {{ text }}, -- Original content of the cell. [pii]
+    reason      {{ text }} NOT NULL, -- Reason, and what to do.
+    student_id  {{ text }}, -- Student id, if the row contains one. [sensitive]
+    correction_of {{ text }}, -- The rejected row that this row corrects, as file and line.
+    resent_file_id {{ integer }}, -- The file that contained the row again, corrected or not; null while the reject is open.
     resent_line_no {{ integer }}, -- The line of that file.
     PRIMARY KEY (file_id, line_no, column_name)
 ) {{ keyed }};

@@ -1,7 +1,7 @@
--- Settings that views need to know; written from the environment at each run.
+-- Settings that views read. They are written from the environment in each run.
 
 -- name: schema
 CREATE TABLE setting (
     name  {{ text }} PRIMARY KEY NOT NULL, -- Name of the setting.
-    value {{ text }} NOT NULL -- Its value; empty for the default.
+    value {{ text }} NOT NULL -- Value; empty for the default.
 ) {{ keyed }};

@@ -1,10 +1,10 @@
--- Which students a load changed since risk tiers were last compared, with a line that did it.
+-- Students whose data a load changed since the risk tiers were last compared, with a line that changed it.
 
 -- name: schema
 CREATE TABLE touched_student (
-    student_durable_key {{ integer }} NOT NULL, -- The student.
-    file_id             {{ integer }} NOT NULL, -- The newest file that changed something.
-    line_no             {{ integer }} NOT NULL, -- Its last line that did; 0 when it was the lack of a line.
+    student_durable_key {{ integer }} NOT NULL, -- Durable key of the student.
+    file_id             {{ integer }} NOT NULL, -- The newest file that changed the student's data.
+    line_no             {{ integer }} NOT NULL, -- The last line of that file that changed the student's data; 0 if a missing line did.
     PRIMARY KEY (student_durable_key)
 ) {{ keyed }};
 

@@ -1,36 +1,38 @@
--- Attendance of each student per month and school. Kept up to date for the students and months that a load touched, so
--- that the risk monitor never reads the facts. A day counts once, whatever the number of its periods, and for one school.
--- Days are counted in parts of 2520 a day, the least number that 1 to 10 periods divide without rest, so that limits are
--- compared in integers. A month to which days are only added is not counted again: the row that was kept goes before them.
--- What came before in the school year is carried along, so that a window of days needs no adding up and a student is judged
--- by the last months; a correction of an old month changes it in those that follow. The rows of a month lie together and
--- are found by it, so that a day's file reads and rewrites those of its month, however long the history.
--- STUDENT360_DAY_RULE says how periods become a day, STUDENT360_ATTENDANCE_SENT what a day
--- without a row means, data/reference/dim_dates.csv when there is no school.
+-- Attendance of each student per month and school. Refreshed only for the students and months that a load changed, so
+-- that the risk monitor never reads the facts. A day counts once, whatever the number of its periods, and for one
+-- school. Days are counted in parts of 1/2520 day, so that limits are compared in integers: 2520 is the smallest number
+-- that is divisible by 1 to 10 periods. If only later days are added to a month, the stored row is extended and the
+-- month is not counted again. Each row also has the totals of the school year before it, so that windows of days need
+-- no sums and a student is evaluated from the last months only. A correction of an old month updates these totals in
+-- the months that follow. The rows of a month are stored together and are found by an index on it, so that a day's file
+-- reads and writes only the rows of its month, however long the history is. STUDENT360_DAY_RULE defines how periods
+-- become a day, STUDENT360_ATTENDANCE_SENT what a day without a row means, and data/reference/dim_dates.csv the days
+-- without school.
 
--- The key begins with the school year: a year of some students is one stretch of it, without their years before. On
--- PostgreSQL 10,000 students' months are read in 20 ms; with the student first it looked through the whole year, 60 to 90.
--- The index by month goes on with the student on SQLite, which reads a month of some students as they lie. PostgreSQL has an
--- index of blocks there, and would read the blocks of all months in which these students are.
+-- The primary key begins with the school year, so that a year of some students is one range of it, without their
+-- earlier years. On PostgreSQL the months of 10,000 students are read in 20 ms; with the student first, the whole year
+-- was scanned in 60 to 90 ms. On SQLite the index by month also contains the student, so that a month of some students
+-- is read in storage order. On PostgreSQL it is a BRIN index; with the student in it, the blocks of all months of these
+-- students would be read.
 
 -- name: schema
 CREATE TABLE student_attendance_month (
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    school_year         {{ integer }} NOT NULL, -- School year, named by the year it ends in.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
+    school_year         {{ integer }} NOT NULL, -- School year, named by the year in which it ends.
     month_key           {{ integer }} NOT NULL, -- Month as yyyymm.
-    school_key          {{ integer }} NOT NULL REFERENCES dim_schools (school_key), -- The school that took attendance; else that of enrolment on the day.
-    first_date_key      {{ integer }} NOT NULL, -- First day of these, yyyymmdd.
-    last_date_key       {{ integer }} NOT NULL, -- Last day of these, yyyymmdd.
-    days_recorded       {{ integer }} NOT NULL, -- Days with attendance that could be understood.
-    absent_parts        {{ integer }} NOT NULL, -- Days missed, in parts of 2520 a day. [sensitive]
-    excused_parts       {{ integer }} NOT NULL, -- Of these, excused. [sensitive]
+    school_key          {{ integer }} NOT NULL REFERENCES dim_schools (school_key), -- School that took attendance; if not given, the school of enrollment on that day.
+    first_date_key      {{ integer }} NOT NULL, -- First of these days, yyyymmdd.
+    last_date_key       {{ integer }} NOT NULL, -- Last of these days, yyyymmdd.
+    days_recorded       {{ integer }} NOT NULL, -- Days with at least one mapped attendance code.
+    absent_parts        {{ integer }} NOT NULL, -- Days missed, in parts of 1/2520 day. [sensitive]
+    excused_parts       {{ integer }} NOT NULL, -- Part of the days missed that is excused. [sensitive]
     days_late           {{ integer }} NOT NULL, -- Days with a late arrival. [sensitive]
-    days_unmapped       {{ integer }} NOT NULL, -- Days whose only codes nobody has explained: they lower coverage, not the rate.
-    days_before         {{ integer }} NOT NULL, -- Days recorded before these, in the school year.
-    parts_before        {{ integer }} NOT NULL, -- Of them, missed, in parts of 2520 a day. [sensitive]
-    unmapped_before     {{ integer }} NOT NULL, -- Days before these, in the school year, whose only codes nobody has explained.
-    day_marks           {{ text }} NOT NULL, -- A sign for each day recorded, in order: P present, H missed in part, A missed. [sensitive]
-    absent_so_far       {{ text }} NOT NULL, -- For each of these days five digits: parts missed from the first up to it. [sensitive]
+    days_unmapped       {{ integer }} NOT NULL, -- Days with only unmapped codes. They lower the coverage, not the rate.
+    days_before         {{ integer }} NOT NULL, -- Days recorded earlier in the school year.
+    parts_before        {{ integer }} NOT NULL, -- Days missed earlier in the school year, in parts of 1/2520 day. [sensitive]
+    unmapped_before     {{ integer }} NOT NULL, -- Days with only unmapped codes earlier in the school year.
+    day_marks           {{ text }} NOT NULL, -- One letter per recorded day, in order: P present, H partly missed, A missed. [sensitive]
+    absent_so_far       {{ text }} NOT NULL, -- Five digits per recorded day: parts (1/2520 day) missed from the first of these days up to and including it. [sensitive]
     PRIMARY KEY (school_year, student_durable_key, month_key, school_key)
 ) {{ strict }};
 CREATE INDEX student_attendance_month_by_month ON student_attendance_month {{ as_they_lie }} (school_year, month_key{{ and_student }});

@@ -1,18 +1,18 @@
--- Each student's scores per school year and subject. Kept up to date for the students that a load touched.
+-- Scores of each student per school year and subject. Refreshed only for the students that a load changed.
 
 -- name: schema
 CREATE TABLE student_course (
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    school_year         {{ integer }} NOT NULL, -- School year, named by the year it ends in; 0 for undated scores.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
+    school_year         {{ integer }} NOT NULL, -- School year, named by the year in which it ends; 0 for undated scores.
     subject             {{ text }} NOT NULL, -- The subject.
     is_core             {{ integer }} NOT NULL, -- 1 if failing it counts as a course failure.
-    scores              {{ integer }} NOT NULL, -- Scores that count.
-    score_bp_sum        {{ integer }} NOT NULL, -- Their sum in basis points (10000 = 100 %). [sensitive]
-    last_scores         {{ integer }} NOT NULL, -- Of these, on the last day with one; 0 when undated.
-    last_score_bp_sum   {{ integer }} NOT NULL, -- The sum of these, in basis points. [sensitive]
-    scores_flagged      {{ integer }} NOT NULL, -- Scores left out because they cannot be true or are missing.
-    homework_values     {{ integer }} NOT NULL, -- Homework completions that count.
-    homework_bp_sum     {{ integer }} NOT NULL, -- Their sum in basis points. [sensitive]
+    scores              {{ integer }} NOT NULL, -- Number of valid scores.
+    score_bp_sum        {{ integer }} NOT NULL, -- Sum of the scores, in basis points (10000 = 100 %). [sensitive]
+    last_scores         {{ integer }} NOT NULL, -- Number of these scores on the last day with a score; 0 if undated.
+    last_score_bp_sum   {{ integer }} NOT NULL, -- Sum of the scores on that day, in basis points. [sensitive]
+    scores_flagged      {{ integer }} NOT NULL, -- Scores excluded because they are invalid or missing.
+    homework_values     {{ integer }} NOT NULL, -- Number of valid homework completions.
+    homework_bp_sum     {{ integer }} NOT NULL, -- Sum of the homework completions, in basis points (10000 = 100 %). [sensitive]
     PRIMARY KEY (student_durable_key, school_year, subject)
 ) {{ keyed }};
 

@@ -1,17 +1,17 @@
--- Homework and family contacts of each student per month, up to the day that the risk monitor looks from. Kept up to
--- date for the students and months that a load touched; an assignment counts from the day it is due.
+-- Homework and family contacts of each student per month, up to the as-of day of the risk monitor. Refreshed only for
+-- the students and months that a load changed. An assignment counts from its due day on.
 
 -- name: schema
 CREATE TABLE student_month (
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    school_year         {{ integer }} NOT NULL, -- School year, named by the year it ends in.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
+    school_year         {{ integer }} NOT NULL, -- School year, named by the year in which it ends.
     month_key           {{ integer }} NOT NULL, -- Month as yyyymm.
     homework_done       {{ integer }} NOT NULL, -- Assignments due and handed in. [sensitive]
     homework_missing    {{ integer }} NOT NULL, -- Assignments due and not handed in. [sensitive]
-    homework_open       {{ integer }} NOT NULL, -- Assignments due that count neither way (pending, exempt, unmapped).
+    homework_open       {{ integer }} NOT NULL, -- Assignments due that count neither as handed in nor as missing (pending, exempt, unmapped).
     contacts            {{ integer }} NOT NULL, -- Messages between people. [sensitive]
-    reminders           {{ integer }} NOT NULL, -- Automatic messages: no contact.
-    last_contact_key    {{ integer }} NOT NULL, -- Last day with a message between people, yyyymmdd; 0 for none. [sensitive]
+    reminders           {{ integer }} NOT NULL, -- Automatic messages, which do not count as contact.
+    last_contact_key    {{ integer }} NOT NULL, -- Last day with a message between people, yyyymmdd; 0 if there was none. [sensitive]
     PRIMARY KEY (student_durable_key, school_year, month_key)
 ) {{ keyed }};
 

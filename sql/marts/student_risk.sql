@@ -1,43 +1,44 @@
--- The risk tier of every current student, with all reasons in words.
+-- The risk tier of every current student, with all reasons as text.
 --
 -- HIGH: one indicator is severe, or indicators of two domains (attendance, academics, ...) are at risk.
 -- MODERATE: indicators of one domain are at risk. WATCH: an indicator is worth watching.
 -- ON_TRACK: nothing is flagged and every required indicator has enough data.
--- INSUFFICIENT_DATA: nothing is flagged, but not enough is known. No data is never a good sign.
+-- INSUFFICIENT_DATA: nothing is flagged, but there is not enough data. Missing data is never a good sign.
 --
--- How an indicator gets its level (0 fine, 1 watch, 2 at risk, 3 severe) is in v_risk_levels: measures (v_risk_measures)
--- held against the rules in force (v_risk_rules). All students are judged again when the day or the rules changed, otherwise
--- those that a load touched. The risk monitor (v_student_risk_monitor) reads this table.
+-- The level of an indicator (0 fine, 1 watch, 2 at risk, 3 severe) is computed in v_risk_levels, which compares
+-- measures (v_risk_measures) with the rules in force (v_risk_rules). The tiers of all students are computed again when
+-- the as-of day or the rules change, otherwise only those of students that a load changed. The risk monitor
+-- (v_student_risk_monitor) reads this table.
 
 -- name: schema
 CREATE TABLE student_risk (
-    student_durable_key   {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
+    student_durable_key   {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
     risk_tier             {{ text }} NOT NULL, -- HIGH, MODERATE, WATCH, ON_TRACK or INSUFFICIENT_DATA. [sensitive]
-    risk_score            {{ integer }} NOT NULL, -- Sum of weight times level of all flags; for ordering. [sensitive]
-    reasons               {{ text }} NOT NULL, -- All reasons in words, the gravest first. [sensitive]
-    attendance_rate       {{ real }}, -- Days present of days recorded this school year, percent 0-100. [sensitive]
+    risk_score            {{ integer }} NOT NULL, -- Sum of weight times level over all indicators, for sorting. [sensitive]
+    reasons               {{ text }} NOT NULL, -- All reasons as text, most severe first. [sensitive]
+    attendance_rate       {{ real }}, -- Days present as a share of days recorded this school year, percent 0-100. [sensitive]
     attendance_flag       {{ text }} NOT NULL, -- OK, WATCH, RISK, SEVERE or INSUFFICIENT_DATA. [sensitive]
-    chronic_absence_tier  {{ text }}, -- By Attendance Works: SEVERE_CHRONIC (20 % missed or more), MODERATE_CHRONIC (10 %), AT_RISK (5 %), SATISFACTORY. [sensitive]
-    days_recorded         {{ integer }} NOT NULL, -- Days with attendance that could be understood.
+    chronic_absence_tier  {{ text }}, -- Tier defined by Attendance Works: SEVERE_CHRONIC (20 % missed or more), MODERATE_CHRONIC (10 %), AT_RISK (5 %), SATISFACTORY. [sensitive]
+    days_recorded         {{ integer }} NOT NULL, -- Days with at least one mapped attendance code.
     days_absent           {{ real }} NOT NULL, -- Days missed, excused or not. [sensitive]
-    attendance_coverage   {{ real }}, -- Days understood of days sent, percent 0-100.
-    days_absent_in_a_row  {{ integer }}, -- Whole school days missed up to the last one recorded. [sensitive]
-    streak_flag           {{ text }} NOT NULL, -- As attendance_flag. [sensitive]
-    attendance_change     {{ real }}, -- Attendance rate of the last 20 school days against the 20 before, percentage points. [sensitive]
-    trend_flag            {{ text }} NOT NULL, -- As attendance_flag. [sensitive]
+    attendance_coverage   {{ real }}, -- Days with mapped codes as a share of days sent, percent 0-100.
+    days_absent_in_a_row  {{ integer }}, -- Consecutive whole school days missed, up to the last recorded day. [sensitive]
+    streak_flag           {{ text }} NOT NULL, -- Same values as attendance_flag. [sensitive]
+    attendance_change     {{ real }}, -- Attendance rate of the last 20 school days minus that of the 20 before, percentage points. [sensitive]
+    trend_flag            {{ text }} NOT NULL, -- Same values as attendance_flag. [sensitive]
     courses_failing       {{ integer }}, -- Core courses with an average below the pass mark. [sensitive]
-    courses_flag          {{ text }} NOT NULL, -- As attendance_flag. [sensitive]
-    average_score         {{ real }}, -- Average of the scores that count, percent 0-100. [sensitive]
-    score_flag            {{ text }} NOT NULL, -- As attendance_flag. [sensitive]
-    score_change          {{ real }}, -- Newest score of each subject against the earlier ones, percentage points. [sensitive]
-    score_trend_flag      {{ text }} NOT NULL, -- As attendance_flag. [sensitive]
-    homework_missing_rate {{ real }}, -- Assignments missing of those due in the last four weeks, percent 0-100. [sensitive]
-    homework_flag         {{ text }} NOT NULL, -- As attendance_flag. [sensitive]
-    days_without_contact  {{ integer }}, -- Days since a message between people. [sensitive]
-    contact_flag          {{ text }} NOT NULL, -- As attendance_flag. [sensitive]
-    data_coverage         {{ real }} NOT NULL, -- Indicators with enough data of all, percent 0-100.
-    known_until           {{ date }}, -- The day up to which data was known.
-    rule_set              {{ text }} NOT NULL, -- The rules that were applied.
+    courses_flag          {{ text }} NOT NULL, -- Same values as attendance_flag. [sensitive]
+    average_score         {{ real }}, -- Average of all valid scores, percent 0-100. [sensitive]
+    score_flag            {{ text }} NOT NULL, -- Same values as attendance_flag. [sensitive]
+    score_change          {{ real }}, -- Newest score of each subject minus the average of its earlier scores, averaged over subjects, percentage points. [sensitive]
+    score_trend_flag      {{ text }} NOT NULL, -- Same values as attendance_flag. [sensitive]
+    homework_missing_rate {{ real }}, -- Missing assignments as a share of those due in the last four weeks, percent 0-100. [sensitive]
+    homework_flag         {{ text }} NOT NULL, -- Same values as attendance_flag. [sensitive]
+    days_without_contact  {{ integer }}, -- Days since the last message between people. [sensitive]
+    contact_flag          {{ text }} NOT NULL, -- Same values as attendance_flag. [sensitive]
+    data_coverage         {{ real }} NOT NULL, -- Share of the indicators that have enough data, percent 0-100.
+    known_until           {{ date }}, -- The as-of day: the last day with data.
+    rule_set              {{ text }} NOT NULL, -- Name of the rule set that was applied.
     PRIMARY KEY (student_durable_key)
 ) {{ keyed }};
 
@@ -177,8 +178,8 @@ INSERT INTO student_risk (
 DROP TABLE level_now;
 
 -- name: levels
--- The views are put in as common table expressions that see only the students to judge. Their levels are kept, because
--- tiers and reasons both need them.
+-- The views are inserted as common table expressions that see only the students in `to_judge`. Their levels are stored,
+-- because both tiers and reasons need them.
 CREATE TEMP TABLE level_now AS
 WITH dim_students AS (
     {{ students_to_judge }}

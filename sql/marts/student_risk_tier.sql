@@ -1,27 +1,27 @@
--- Every change of a student's risk tier: when it was noticed, from what to what, why, the file and line behind it, and
--- what the risk monitor said then, under which rules.
--- The last row of a student (is_current) is the tier of today. A student who is no longer enrolled has no tier.
+-- Every change of a student's risk tier: when it was detected, the old and new tier, the reasons, the file and line
+-- that caused it, and the values of the risk monitor and the rules at that time. The last row of a student (is_current)
+-- has the current tier. A student who is no longer enrolled has no tier.
 
 -- name: schema
 CREATE TABLE student_risk_tier (
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    change_no           {{ integer }} NOT NULL, -- Number of the change, for this student, from 1.
-    is_current          {{ integer }} NOT NULL, -- 1 for the last one.
-    tier_before         {{ text }}, -- The tier before; missing for the first. [sensitive]
-    risk_tier           {{ text }}, -- The tier since; missing when no longer enrolled. [sensitive]
-    risk_score          {{ integer }} NOT NULL, -- The score since. [sensitive]
-    reasons             {{ text }} NOT NULL, -- All reasons in words. [sensitive]
-    attendance_rate     {{ real }}, -- As the risk monitor said then, percent 0-100. [sensitive]
-    days_absent         {{ real }}, -- As the risk monitor said then. [sensitive]
-    courses_failing     {{ integer }}, -- As the risk monitor said then. [sensitive]
-    average_score       {{ real }}, -- As the risk monitor said then, percent 0-100. [sensitive]
-    data_coverage       {{ real }}, -- As the risk monitor said then, percent 0-100.
-    as_of_date_key      {{ integer }} NOT NULL, -- The day that the risk monitor looked from, yyyymmdd.
-    rule_set            {{ text }} NOT NULL, -- The rules that were applied.
-    rules_version       {{ integer }} NOT NULL, -- Their version: the rows are in risk_rule_history.
-    cause               {{ text }} NOT NULL, -- data (a line about the student), rules, or time (days went by).
-    file_id             {{ integer }}, -- The file that changed something about the student; missing unless the cause is data.
-    line_no             {{ integer }}, -- Its last line that did; 0 when it was the lack of a line.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
+    change_no           {{ integer }} NOT NULL, -- Number of the change for this student, from 1.
+    is_current          {{ integer }} NOT NULL, -- 1 for the last change.
+    tier_before         {{ text }}, -- Previous tier; null for the first. [sensitive]
+    risk_tier           {{ text }}, -- New tier; null if the student is no longer enrolled. [sensitive]
+    risk_score          {{ integer }} NOT NULL, -- New risk score. [sensitive]
+    reasons             {{ text }} NOT NULL, -- All reasons as text. [sensitive]
+    attendance_rate     {{ real }}, -- Value in the risk monitor at that time, percent 0-100. [sensitive]
+    days_absent         {{ real }}, -- Value in the risk monitor at that time. [sensitive]
+    courses_failing     {{ integer }}, -- Value in the risk monitor at that time. [sensitive]
+    average_score       {{ real }}, -- Value in the risk monitor at that time, percent 0-100. [sensitive]
+    data_coverage       {{ real }}, -- Value in the risk monitor at that time, percent 0-100.
+    as_of_date_key      {{ integer }} NOT NULL, -- As-of day of the risk monitor, yyyymmdd.
+    rule_set            {{ text }} NOT NULL, -- Name of the rule set that was applied.
+    rules_version       {{ integer }} NOT NULL, -- Version of the rules; they are in risk_rule_history.
+    cause               {{ text }} NOT NULL, -- data (the student's data changed), rules (the rules changed), or time (the as-of day changed).
+    file_id             {{ integer }}, -- The newest file that changed the student's data; null unless the cause is data.
+    line_no             {{ integer }}, -- The last line of that file that changed the student's data; 0 if a missing line did.
     PRIMARY KEY (student_durable_key, change_no)
 ) {{ keyed }};
 CREATE UNIQUE INDEX student_risk_tier_current ON student_risk_tier (student_durable_key) WHERE is_current = 1;

@@ -1,22 +1,22 @@
--- What each student's scores and messages come to in the school year that the risk monitor looks at, all subjects
--- together: added up when scores or messages come, so that a day of attendance reads one row of it per student. Undated
--- scores count to every year, a contact of the year before counts too. Kept up to date for the students that a load
--- touched; for all when another school year begins, or another score passes.
+-- Totals of each student's scores and messages in the school year of the as-of day, over all subjects. They are
+-- computed when scores or messages arrive, so that a day of attendance reads one row per student. Undated scores count
+-- for every year; a contact in the previous year counts too. Refreshed only for the students that a load changed, and
+-- for all when a new school year begins or the pass mark changes.
 
 -- name: schema
 CREATE TABLE student_year_to_date (
-    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- The student.
-    core_courses        {{ integer }}, -- Core courses with a score that counts; missing, as all about scores, when none was sent.
+    student_durable_key {{ integer }} NOT NULL REFERENCES student_identity (student_durable_key), -- Durable key of the student.
+    core_courses        {{ integer }}, -- Core courses with a valid score; null, like all columns about scores, if none were sent.
     core_courses_sent   {{ integer }}, -- Core courses with any score.
     courses_failing     {{ integer }}, -- Core courses with an average below the pass mark. [sensitive]
-    scores              {{ integer }}, -- Scores that count.
-    score_bp_sum        {{ integer }}, -- Their sum in basis points (10000 = 100 %). [sensitive]
-    scores_flagged      {{ integer }}, -- Scores left out because they cannot be true or are missing.
-    falling_courses     {{ integer }}, -- Courses whose newest score can be compared with earlier ones.
-    fall_bp             {{ integer }}, -- How far it lies below their average, added up over these, in basis points. [sensitive]
-    homework_values     {{ integer }}, -- Homework completions that count.
-    homework_bp_sum     {{ integer }}, -- Their sum in basis points. [sensitive]
-    last_contact_key    {{ integer }}, -- Last day with a message between people, yyyymmdd; missing when there was none. [sensitive]
+    scores              {{ integer }}, -- Number of valid scores.
+    score_bp_sum        {{ integer }}, -- Sum of the scores, in basis points (10000 = 100 %). [sensitive]
+    scores_flagged      {{ integer }}, -- Scores excluded because they are invalid or missing.
+    falling_courses     {{ integer }}, -- Courses with a newest score and earlier scores to compare it with.
+    fall_bp             {{ integer }}, -- Average of the earlier scores minus the newest score, summed over these courses, in basis points. [sensitive]
+    homework_values     {{ integer }}, -- Number of valid homework completions.
+    homework_bp_sum     {{ integer }}, -- Sum of the homework completions, in basis points (10000 = 100 %). [sensitive]
+    last_contact_key    {{ integer }}, -- Last day with a message between people, yyyymmdd; null if there was none. [sensitive]
     PRIMARY KEY (student_durable_key)
 ) {{ keyed }};
 

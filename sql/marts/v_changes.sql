@@ -1,5 +1,5 @@
--- What each load did, row by row: added, changed or withdrawn, with the file and line that did it and, where a value was
--- replaced, what was said before and after. Ask for one file (WHERE file_id = ...) or one student.
+-- Changes made by each load, row by row: added, changed or withdrawn, with the file and line that caused the change
+-- and, for replaced values, the previous and new value. Filter by file (WHERE file_id = ...) or student.
 
 -- name: schema
 CREATE VIEW v_changes AS
@@ -28,17 +28,17 @@ change AS (
     SELECT table_name, student_durable_key, day_key, change, file_id, line_no, said_before, said_after FROM row_change
 )
 SELECT
-    c.table_name AS table_name, -- text: The table.
+    c.table_name AS table_name, -- text: Table of the row.
     i.student_id AS student_id, -- text: The student's id. [sensitive]
-    c.day_key AS day_key, -- integer: The day that the row is about, yyyymmdd; 0 for undated.
+    c.day_key AS day_key, -- integer: Day of the row, yyyymmdd; 0 if undated.
     c.change AS change, -- text: added, changed or withdrawn.
-    f.first_name AS file_name, -- text: What the file was called. [sensitive]
-    f.received_at AS received_at, -- text: When it came (UTC).
-    c.line_no AS line_no, -- integer: The line that did it; 0 when it was the lack of a line.
-    c.said_before AS said_before, -- text: What was said before, in words. [pii]
-    c.said_after AS said_after, -- text: What is said now, in words. [pii]
-    c.file_id AS file_id, -- integer: The file that did it (ingest_file).
-    c.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
+    f.first_name AS file_name, -- text: Name of the file. [sensitive]
+    f.received_at AS received_at, -- text: Time of arrival (UTC).
+    c.line_no AS line_no, -- integer: The line that caused the change; 0 if a missing line did.
+    c.said_before AS said_before, -- text: Previous value, as text. [pii]
+    c.said_after AS said_after, -- text: New value, as text. [pii]
+    c.file_id AS file_id, -- integer: The file that caused the change (ingest_file).
+    c.student_durable_key AS student_durable_key -- integer: Durable key of the student, for joins with facts.
 FROM change AS c
 JOIN ingest_file AS f ON f.file_id = c.file_id
 JOIN student_identity AS i ON i.student_durable_key = c.student_durable_key;

@@ -1,5 +1,6 @@
--- Flag rates per group, where a district loads groups (feed `groups`): does the list name one group more often than others?
--- Groups with fewer than 10 students are not shown, and are in no total. Groups are never inputs of risk.
+-- Flag rates per group, if a district loads groups (feed `groups`), to check whether one group is flagged more often
+-- than others. Groups with fewer than 10 students are not shown and not included in totals. Groups are never inputs of
+-- risk.
 
 -- name: schema
 CREATE VIEW v_fairness AS
@@ -21,16 +22,16 @@ shown AS (
     WHERE c.students >= 10
 )
 SELECT
-    s.group_name AS group_name, -- text: What is told apart.
+    s.group_name AS group_name, -- text: The kind of group.
     s.group_value AS group_value, -- text: The group.
-    s.students AS students, -- integer: Current students in it.
-    CAST(s.flagged AS BIGINT) AS flagged, -- integer: Of these, HIGH or MODERATE. [sensitive]
-    CAST(100 * s.flagged AS DOUBLE PRECISION) / s.students AS flag_rate, -- real: Percent 0-100. [sensitive]
-    CAST(100 * s.high AS DOUBLE PRECISION) / s.students AS high_rate, -- real: HIGH, percent 0-100. [sensitive]
-    CAST(100 * s.unknown AS DOUBLE PRECISION) / s.students AS insufficient_data_rate, -- real: Of whom too little is known, percent 0-100.
-    CAST(100 * s.flagged_of_all AS DOUBLE PRECISION) / CAST(s.students_of_all AS DOUBLE PRECISION) AS flag_rate_of_all, -- real: Of all students in groups of that name that are shown, percent 0-100. [sensitive]
+    s.students AS students, -- integer: Current students in the group.
+    CAST(s.flagged AS BIGINT) AS flagged, -- integer: Students with tier HIGH or MODERATE. [sensitive]
+    CAST(100 * s.flagged AS DOUBLE PRECISION) / s.students AS flag_rate, -- real: Share with tier HIGH or MODERATE, percent 0-100. [sensitive]
+    CAST(100 * s.high AS DOUBLE PRECISION) / s.students AS high_rate, -- real: Share with tier HIGH, percent 0-100. [sensitive]
+    CAST(100 * s.unknown AS DOUBLE PRECISION) / s.students AS insufficient_data_rate, -- real: Share with tier INSUFFICIENT_DATA, percent 0-100.
+    CAST(100 * s.flagged_of_all AS DOUBLE PRECISION) / CAST(s.students_of_all AS DOUBLE PRECISION) AS flag_rate_of_all, -- real: Flag rate of all students in the shown groups of this kind, percent 0-100. [sensitive]
     CASE WHEN s.flagged_of_all > 0 THEN
         CAST(s.flagged AS DOUBLE PRECISION) * CAST(s.students_of_all AS DOUBLE PRECISION)
         / (CAST(s.students AS DOUBLE PRECISION) * CAST(s.flagged_of_all AS DOUBLE PRECISION))
-    END AS times_the_rate_of_all -- real: flag_rate over flag_rate_of_all: 1 is as often as all, 2 is twice as often. [sensitive]
+    END AS times_the_rate_of_all -- real: flag_rate divided by flag_rate_of_all: 1 is as often as all students, 2 twice as often. [sensitive]
 FROM shown AS s;

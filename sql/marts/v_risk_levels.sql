@@ -1,7 +1,8 @@
--- How grave each indicator of each current student is: measures (v_risk_measures) held against the rules in force
--- (v_risk_rules), in whole numbers. In words: v_student_risk_indicators.
+-- The level of each indicator of each current student: measures (v_risk_measures) compared with the rules in force
+-- (v_risk_rules), in integers. As text: v_student_risk_indicators.
 
--- The rules are joined outer so that they stay last: PostgreSQL would begin with every school's rules for everybody.
+-- The rules are joined with an outer join so that they come last: otherwise PostgreSQL would begin with the rules of
+-- every school for every student.
 
 -- name: schema
 CREATE VIEW v_risk_levels AS
@@ -38,27 +39,27 @@ measured AS MATERIALIZED (
     WHERE s.student_durable_key = m.student_durable_key AND COALESCE(r.rule_no, 0) > 0
 )
 SELECT
-    m.student_durable_key AS student_durable_key, -- integer: The student.
+    m.student_durable_key AS student_durable_key, -- integer: Durable key of the student.
     m.indicator AS indicator, -- text: The indicator.
-    m.rule_no AS rule_no, -- integer: Its row of v_risk_rules.
-    m.domain AS domain, -- text: What it is about.
-    m.weight AS weight, -- integer: Order of reasons and share of the score.
-    m.is_required AS is_required, -- integer: 1 if nobody is ON_TRACK without it.
+    m.rule_no AS rule_no, -- integer: Number of the row in v_risk_rules.
+    m.domain AS domain, -- text: Domain of the indicator.
+    m.weight AS weight, -- integer: Weight of the indicator in the risk score and in the order of reasons.
+    m.is_required AS is_required, -- integer: 1 if ON_TRACK requires data for the indicator.
     m.scale AS scale, -- integer: The value is numerator * scale / denominator.
-    m.numerator AS numerator, -- integer: As in v_risk_measures. [sensitive]
-    m.denominator AS denominator, -- integer: As in v_risk_measures. [sensitive]
-    m.data_points AS data_points, -- integer: Days, scores or assignments that count.
-    m.data_sent AS data_sent, -- integer: Days, scores or assignments that were sent, understood or not.
-    m.parts AS parts, -- integer: As in v_risk_measures. [sensitive]
-    m.share_tenths AS share_tenths, -- integer: As in v_risk_measures. [sensitive]
-    m.recent_parts AS recent_parts, -- integer: As in v_risk_measures. [sensitive]
-    m.recent_days AS recent_days, -- integer: As in v_risk_measures.
-    m.data_status AS data_status, -- text: OK, INSUFFICIENT_DATA (less than the least), NO_DATA, or NOT_NOW (its time is over).
-    m.raw_level AS raw_level, -- integer: 0 to 3 by its own limits; missing without enough data. [sensitive]
+    m.numerator AS numerator, -- integer: See v_risk_measures. [sensitive]
+    m.denominator AS denominator, -- integer: See v_risk_measures. [sensitive]
+    m.data_points AS data_points, -- integer: Number of days, scores or assignments used.
+    m.data_sent AS data_sent, -- integer: Number of days, scores or assignments sent, whether used or not.
+    m.parts AS parts, -- integer: See v_risk_measures. [sensitive]
+    m.share_tenths AS share_tenths, -- integer: See v_risk_measures. [sensitive]
+    m.recent_parts AS recent_parts, -- integer: See v_risk_measures. [sensitive]
+    m.recent_days AS recent_days, -- integer: See v_risk_measures.
+    m.data_status AS data_status, -- text: OK, INSUFFICIENT_DATA (fewer data points than the minimum), NO_DATA, or NOT_NOW (the indicator's period is over).
+    m.raw_level AS raw_level, -- integer: Level 0 to 3 by the indicator's own limits; null without enough data. [sensitive]
     CASE
         WHEN m.needs_other_risk = 1 AND m.raw_level > 0 AND m.student_durable_key NOT IN (
             SELECT x.student_durable_key FROM measured AS x WHERE x.raw_level >= 2 AND x.needs_other_risk = 0
         ) THEN 0
         ELSE m.raw_level
-    END AS level -- integer: 0 to 3; 0 where it counts only beside another risk and there is none. [sensitive]
+    END AS level -- integer: Level 0 to 3; 0 if the indicator counts only with another one at risk and there is none. [sensitive]
 FROM measured AS m;

@@ -1,6 +1,6 @@
--- What the risk rules look at, measured in whole numbers: one row for every current student and indicator. The value is
--- numerator / denominator. How each indicator is measured stands here, how far back in v_risk_windows, and what of it is
--- added up only when it changes in student_year_to_date, and nowhere else.
+-- The measures of the risk rules in integers: one row per current student and indicator. The value is numerator /
+-- denominator. This is the only definition of how an indicator is measured. The windows are in v_risk_windows, and
+-- totals that are only computed when they change are in student_year_to_date.
 
 -- name: schema
 CREATE VIEW v_risk_measures AS
@@ -148,15 +148,15 @@ measure AS (
     WHERE k.days_without_contact IS NOT NULL
 )
 SELECT
-    m.student_durable_key AS student_durable_key, -- integer: The student.
+    m.student_durable_key AS student_durable_key, -- integer: Durable key of the student.
     m.indicator AS indicator, -- text: The indicator.
     CAST(m.numerator AS BIGINT) AS numerator, -- integer: The value is numerator / denominator. [sensitive]
-    CAST(m.denominator AS BIGINT) AS denominator, -- integer: As numerator.
-    CAST(COALESCE(m.data_points, 0) AS BIGINT) AS data_points, -- integer: Days, scores or assignments that count.
-    CAST(COALESCE(m.data_sent, 0) AS BIGINT) AS data_sent, -- integer: Days, scores or assignments that were sent, understood or not.
-    m.is_judged_now AS is_judged_now, -- integer: 0 when the time for the indicator is over.
-    CAST(m.parts AS BIGINT) AS parts, -- integer: What was missed, in parts of 2520, for words. [sensitive]
-    CAST(m.share_tenths AS BIGINT) AS share_tenths, -- integer: Its share, in tenths of a percent, cut, for words. [sensitive]
-    CAST(m.recent_parts AS BIGINT) AS recent_parts, -- integer: What was missed in the last school days, in parts of 2520 a day. [sensitive]
-    CAST(m.recent_days AS BIGINT) AS recent_days -- integer: How many last school days these are.
+    CAST(m.denominator AS BIGINT) AS denominator, -- integer: See numerator.
+    CAST(COALESCE(m.data_points, 0) AS BIGINT) AS data_points, -- integer: Number of days, scores or assignments used.
+    CAST(COALESCE(m.data_sent, 0) AS BIGINT) AS data_sent, -- integer: Number of days, scores or assignments sent, whether used or not.
+    m.is_judged_now AS is_judged_now, -- integer: 0 if the indicator's period is over.
+    CAST(m.parts AS BIGINT) AS parts, -- integer: Days or assignments missed, in parts of 1/2520, for the text of the reason. [sensitive]
+    CAST(m.share_tenths AS BIGINT) AS share_tenths, -- integer: Share missed, in tenths of a percent, truncated, for the text of the reason. [sensitive]
+    CAST(m.recent_parts AS BIGINT) AS recent_parts, -- integer: Days missed in the most recent window, in parts of 1/2520 day. [sensitive]
+    CAST(m.recent_days AS BIGINT) AS recent_days -- integer: Number of school days in the most recent window.
 FROM measure AS m;

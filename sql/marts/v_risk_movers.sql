@@ -1,5 +1,5 @@
--- Whose risk tier is another than a week ago: the list to look at on Monday, those who got worse first. A week counts from
--- the day that the risk monitor looks from. Every change, however old: v_risk_changes.
+-- Students with a different risk tier than a week ago, for a weekly review. A week is counted back from the as-of day
+-- of the risk monitor. All changes, however old, are in v_risk_changes.
 
 -- name: schema
 CREATE VIEW v_risk_movers AS
@@ -16,8 +16,8 @@ WITH moved AS (
 )
 SELECT
     i.student_id AS student_id, -- text: The student's id. [sensitive]
-    b.risk_tier AS tier_before, -- text: The tier a week ago. [sensitive]
-    n.risk_tier AS risk_tier, -- text: The tier now; missing when no longer enrolled. [sensitive]
+    b.risk_tier AS tier_before, -- text: Tier a week ago. [sensitive]
+    n.risk_tier AS risk_tier, -- text: Current tier; null if the student is no longer enrolled. [sensitive]
     CASE
         WHEN n.risk_tier IS NULL THEN 'LEFT'
         WHEN CASE n.risk_tier WHEN 'HIGH' THEN 3 WHEN 'MODERATE' THEN 2 WHEN 'WATCH' THEN 1 ELSE 0 END
@@ -26,14 +26,14 @@ SELECT
             < CASE b.risk_tier WHEN 'HIGH' THEN 3 WHEN 'MODERATE' THEN 2 WHEN 'WATCH' THEN 1 ELSE 0 END THEN 'BETTER'
         ELSE 'DATA'
     END AS direction, -- text: WORSE, BETTER, LEFT, or DATA (between ON_TRACK and INSUFFICIENT_DATA). [sensitive]
-    n.reasons AS reasons, -- text: All reasons in words. [sensitive]
-    b.reasons AS reasons_before, -- text: All reasons of a week ago. [sensitive]
-    d.full_date AS since, -- date: The day from which the tier of now was seen.
-    n.cause AS cause, -- text: data (a line about the student), rules, or time (days went by).
-    f.first_name AS file_name, -- text: The file that changed something about the student. [sensitive]
-    n.line_no AS line_no, -- integer: Its last line that did; 0 when it was the lack of a line.
+    n.reasons AS reasons, -- text: All reasons as text. [sensitive]
+    b.reasons AS reasons_before, -- text: All reasons a week ago, as text. [sensitive]
+    d.full_date AS since, -- date: As-of day from which the student has the current tier.
+    n.cause AS cause, -- text: data (the student's data changed), rules (the rules changed), or time (the as-of day changed).
+    f.first_name AS file_name, -- text: Name of the newest file that changed the student's data. [sensitive]
+    n.line_no AS line_no, -- integer: The last line of that file that changed the student's data; 0 if a missing line did.
     n.file_id AS file_id, -- integer: The file (ingest_file).
-    n.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
+    n.student_durable_key AS student_durable_key -- integer: Durable key of the student, for joins with facts.
 FROM moved AS n
 JOIN student_risk_tier AS b ON b.student_durable_key = n.student_durable_key AND b.change_no = n.change_no_before
 JOIN student_identity AS i ON i.student_durable_key = n.student_durable_key

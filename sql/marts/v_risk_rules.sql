@@ -1,5 +1,6 @@
--- The rules in force: for each school and grade band with students, one row an indicator with its limits. They are those of
--- the active rule set, valid on the day that the risk monitor looks from, for the school, else the grade band, else everybody.
+-- The rules in force: one row per indicator for each school and grade band with students, with the limits. They are the
+-- rules of the active rule set that are valid on the as-of day: those for the school if there are any, otherwise for
+-- the grade band, otherwise for all students.
 
 -- name: schema
 CREATE VIEW v_risk_rules AS
@@ -59,32 +60,32 @@ ladder AS (
     GROUP BY school_key, grade_band, indicator
 )
 SELECT
-    ROW_NUMBER() OVER (ORDER BY l.school_key, l.grade_band, l.indicator) AS rule_no, -- integer: A number, to join by.
+    ROW_NUMBER() OVER (ORDER BY l.school_key, l.grade_band, l.indicator) AS rule_no, -- integer: Row number, for joins.
     l.school_key AS school_key, -- integer: The school.
-    l.grade_band AS grade_band, -- text: The grade band; empty for none.
+    l.grade_band AS grade_band, -- text: The grade band; empty if there is none.
     l.indicator AS indicator, -- text: The indicator (risk_indicators).
-    d.label AS label, -- text: How people call it.
-    d.domain AS domain, -- text: What it is about.
-    d.scale AS scale, -- integer: The value in units of the limits is numerator * scale / denominator.
-    d.needs_other_risk AS needs_other_risk, -- integer: 1 if it counts only for students who are at risk by another.
-    d.is_required AS is_required, -- integer: 1 if nobody is ON_TRACK without it.
+    d.label AS label, -- text: Display name of the indicator.
+    d.domain AS domain, -- text: Domain of the indicator.
+    d.scale AS scale, -- integer: The value in the unit of the limits is numerator * scale / denominator.
+    d.needs_other_risk AS needs_other_risk, -- integer: 1 if the indicator counts only if another indicator is at risk.
+    d.is_required AS is_required, -- integer: 1 if ON_TRACK requires data for the indicator.
     l.rule_set AS rule_set, -- text: The active rule set.
-    l.weight AS weight, -- integer: Order of reasons and share of the score.
-    l.minimum_data AS minimum_data, -- integer: The least number of days, scores or assignments to judge by.
-    l.window_size AS window_size, -- integer: Days looked at, where the rule names them.
-    l.first_level AS first_level, -- integer: The first level that has a limit, 1 to 3.
+    l.weight AS weight, -- integer: Weight of the indicator in the risk score and in the order of reasons.
+    l.minimum_data AS minimum_data, -- integer: Minimum number of days, scores or assignments required.
+    l.window_size AS window_size, -- integer: Length of the window in days, if the rule has one.
+    l.first_level AS first_level, -- integer: Lowest level that has a limit, 1 to 3.
     l.watch_at AS watch_at, -- integer: Limit of level 1, in hundredths.
-    l.watch_sign AS watch_sign, -- integer: 1 where lower is worse, else -1.
+    l.watch_sign AS watch_sign, -- integer: 1 if lower values are worse, -1 otherwise.
     l.watch_inclusive AS watch_inclusive, -- integer: 1 if the limit itself counts.
-    l.watch_citation AS watch_citation, -- text: Where it comes from.
+    l.watch_citation AS watch_citation, -- text: Source of the limit.
     l.risk_at AS risk_at, -- integer: Limit of level 2, in hundredths.
-    l.risk_sign AS risk_sign, -- integer: 1 where lower is worse, else -1.
+    l.risk_sign AS risk_sign, -- integer: 1 if lower values are worse, -1 otherwise.
     l.risk_inclusive AS risk_inclusive, -- integer: 1 if the limit itself counts.
-    l.risk_citation AS risk_citation, -- text: Where it comes from.
+    l.risk_citation AS risk_citation, -- text: Source of the limit.
     l.severe_at AS severe_at, -- integer: Limit of level 3, in hundredths.
-    l.severe_sign AS severe_sign, -- integer: 1 where lower is worse, else -1.
+    l.severe_sign AS severe_sign, -- integer: 1 if lower values are worse, -1 otherwise.
     l.severe_inclusive AS severe_inclusive, -- integer: 1 if the limit itself counts.
-    l.severe_citation AS severe_citation, -- text: Where it comes from.
-    d.reason_text AS reason_text -- text: The reason, with places for numbers.
+    l.severe_citation AS severe_citation, -- text: Source of the limit.
+    d.reason_text AS reason_text -- text: Text of the reason, with placeholders for numbers.
 FROM ladder AS l
 JOIN indicator AS d ON d.indicator = l.indicator;

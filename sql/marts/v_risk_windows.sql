@@ -1,16 +1,16 @@
--- How far back the measures of the risk monitor look, as the rules in force say: one row.
+-- The time windows of the risk measures, from the rules in force: one row.
 
 -- name: schema
 CREATE VIEW v_risk_windows AS
 SELECT
-    r.as_of_date_key AS as_of_date_key, -- integer: The last day, yyyymmdd, as in v_as_of.
+    r.as_of_date_key AS as_of_date_key, -- integer: As-of day, yyyymmdd, as in v_as_of.
     r.as_of_date AS as_of_date, -- date: The day as a date.
     r.day_number AS day_number, -- integer: The day as days since 1970-01-01.
-    r.month_key AS month_key, -- integer: Its month, yyyymm.
-    r.school_year AS school_year, -- integer: Its school year, named by the year it ends in.
-    r.trend_days AS trend_days, -- integer: So many last days recorded are held against as many before.
-    r.first_days AS first_days, -- integer: So many days recorded are the first month.
-    3 * r.first_days AS first_until_days, -- integer: The first month is judged until so many days are recorded.
+    r.month_key AS month_key, -- integer: Month of the day, yyyymm.
+    r.school_year AS school_year, -- integer: School year of the day, named by the year in which it ends.
+    r.trend_days AS trend_days, -- integer: The trend compares this number of last recorded days with the same number before.
+    r.first_days AS first_days, -- integer: Number of recorded days that count as the first month.
+    3 * r.first_days AS first_until_days, -- integer: The first month is evaluated until this number of days is recorded.
     COALESCE((
         SELECT MIN(d.month_key)
         FROM (
@@ -19,17 +19,17 @@ SELECT
             WHERE x.school_year = r.school_year AND x.date_key <= r.as_of_date_key AND x.is_instructional = 1
         ) AS d
         WHERE d.days_ago <= 2 * r.trend_days + 1
-    ), 0) AS trend_from_month_key, -- integer: Month of the first of the school days that are held against each other, and of one before.
+    ), 0) AS trend_from_month_key, -- integer: Month of the earliest school day that the trend reads (one day before those that it compares), yyyymm.
     (
         SELECT MIN(d.date_key) FROM dim_dates AS d
         WHERE d.school_year = r.school_year AND d.day_number > r.day_number - r.homework_days
-    ) AS homework_from_key, -- integer: Homework counts that is due from this day, yyyymmdd.
+    ) AS homework_from_key, -- integer: Homework due from this day on counts, yyyymmdd.
     (
         SELECT d.day_number
         FROM data_extent AS e
         JOIN dim_dates AS d ON d.date_key = e.first_date_key
         WHERE e.feed = 'communication' AND d.day_number <= r.day_number
-    ) AS messages_from_day -- integer: Days without a message count from this day, as days since 1970-01-01; missing when none was sent.
+    ) AS messages_from_day -- integer: Days without a message are counted from this day at the earliest, as days since 1970-01-01; null if no messages were sent.
 FROM (
     SELECT
         o.as_of_date_key, o.as_of_date, o.day_number, o.month_key, o.school_year,

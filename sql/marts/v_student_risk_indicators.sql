@@ -1,5 +1,5 @@
--- Each indicator of each current student: value, cut-off, flag, whether the data suffices, and the reason in words. The
--- rules are those of the active rule set that hold for the student's school, else grade band, else everybody.
+-- Each indicator of each current student: value, cut-off, flag, whether the data is sufficient, and the reason as text.
+-- The rules are those of the active rule set for the student's school, otherwise grade band, otherwise all students.
 
 -- name: schema
 CREATE VIEW v_student_risk_indicators AS
@@ -19,17 +19,17 @@ WITH judged AS (
 SELECT
     s.student_id AS student_id, -- text: The student's id. [sensitive]
     j.indicator AS indicator, -- text: The indicator (risk_indicators).
-    j.label AS label, -- text: How people call it.
-    j.domain AS domain, -- text: What it is about.
+    j.label AS label, -- text: Display name of the indicator.
+    j.domain AS domain, -- text: Domain of the indicator.
     {{ flag("j.level") }} AS flag, -- text: OK, WATCH, RISK, SEVERE or INSUFFICIENT_DATA. [sensitive]
-    j.data_status AS data_status, -- text: OK, INSUFFICIENT_DATA (less than the least), NO_DATA, or NOT_NOW (its time is over).
-    CASE WHEN j.data_points > 0 THEN CAST(j.numerator * j.scale AS DOUBLE PRECISION) / j.denominator END AS value, -- real: The value: percent 0-100, points, days or courses. [sensitive]
-    CAST(j.cut_off_x100 AS DOUBLE PRECISION) / 100 AS cut_off, -- real: The limit of its flag; where there is none, the first limit.
-    j.data_points AS data_points, -- integer: Days, scores or assignments that count.
-    j.minimum_data AS minimum_data, -- integer: The least number of them to judge by.
-    CASE WHEN j.data_sent > 0 THEN CAST(100 * j.data_points AS DOUBLE PRECISION) / j.data_sent END AS coverage, -- real: Those that count of those sent, percent 0-100.
-    COALESCE(j.level, 0) AS level, -- integer: 0 to 3. [sensitive]
-    j.weight AS weight, -- integer: Order of reasons and share of the score.
+    j.data_status AS data_status, -- text: OK, INSUFFICIENT_DATA (fewer data points than the minimum), NO_DATA, or NOT_NOW (the indicator's period is over).
+    CASE WHEN j.data_points > 0 THEN CAST(j.numerator * j.scale AS DOUBLE PRECISION) / j.denominator END AS value, -- real: Value: percent 0-100, points, days or courses. [sensitive]
+    CAST(j.cut_off_x100 AS DOUBLE PRECISION) / 100 AS cut_off, -- real: Limit of the flag; without a flag, the first limit.
+    j.data_points AS data_points, -- integer: Number of days, scores or assignments used.
+    j.minimum_data AS minimum_data, -- integer: Minimum number required.
+    CASE WHEN j.data_sent > 0 THEN CAST(100 * j.data_points AS DOUBLE PRECISION) / j.data_sent END AS coverage, -- real: Data points used as a share of those sent, percent 0-100.
+    COALESCE(j.level, 0) AS level, -- integer: Level 0 to 3. [sensitive]
+    j.weight AS weight, -- integer: Weight of the indicator in the risk score and in the order of reasons.
     CASE WHEN j.level > 0 THEN
         REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(
             j.reason_text,
@@ -45,11 +45,11 @@ SELECT
             '{share}', COALESCE(CAST(j.share_tenths / 10 AS TEXT), '')),
             '{window}', COALESCE(CAST(j.window_size AS TEXT), '')),
             '{count}', CAST(j.data_points AS TEXT))
-    END AS reason, -- text: The reason in words, where there is a flag. Percentages are cut, not rounded. [sensitive]
-    j.citation AS citation, -- text: Where the limit comes from.
-    j.is_required AS is_required, -- integer: 1 if nobody is ON_TRACK without it.
-    j.rule_set AS rule_set, -- text: The rules that were applied.
-    j.student_durable_key AS student_durable_key -- integer: The student, for joining facts.
+    END AS reason, -- text: Reason as text, if there is a flag. Percentages are truncated, not rounded. [sensitive]
+    j.citation AS citation, -- text: Source of the limit.
+    j.is_required AS is_required, -- integer: 1 if ON_TRACK requires data for the indicator.
+    j.rule_set AS rule_set, -- text: Name of the rule set that was applied.
+    j.student_durable_key AS student_durable_key -- integer: Durable key of the student, for joins with facts.
 FROM judged AS j
 CROSS JOIN dim_students AS s
 WHERE s.student_durable_key = j.student_durable_key AND s.is_current = 1;

@@ -1,11 +1,12 @@
--- Merges staged rows into a fact table: the statements are the same for all of them. The file of the fact table says how a
--- staged row becomes one of its rows (`resolve`) and how a row reads in the change log (`in_words`).
+-- Merges staged rows into a fact table, with the same statements for all fact tables. The file of the fact table
+-- defines how a staged row is resolved to a fact (`resolve`) and how a row is written in the change log (`in_words`).
 --
--- A row of a newer export replaces an older one, never the other way round. A row that repeats what is known changes
--- nothing but `confirmed_file_id`. A row whose student is not known yet waits in the staging table.
+-- A row of a newer export replaces one of an older export, never the reverse. A row that repeats the existing values
+-- changes only `confirmed_file_id`. A row whose student is not known yet waits in the staging table.
 --
--- Names: `table`, its `key`, its other `columns`, and `day`, the column that says which day a row is about; `staging`, the
--- staging table of the `feed`; `due`, a temporary table with the files to merge; `near`, the facts t that their rows may meet.
+-- Names: `table`, its `key`, its other columns (`values`), and `day`, the column with the day of a row; `staging`, the
+-- staging table of the `feed`; `due`, a temporary table with the files to merge; `near`, a condition for the facts t
+-- that their rows may update.
 
 -- name: row_count
 SELECT
@@ -27,8 +28,8 @@ JOIN {{ staging }} AS s ON s.file_id = due.file_id
 WHERE NOT EXISTS (SELECT 1 FROM student_alias AS i WHERE i.student_id = s.student_id);
 
 -- name: incoming
--- Each row with its outcome: loaded, updated or unchanged. The newest of rows with the same key counts; a row that a newer
--- snapshot or window no longer holds stays away.
+-- Each row with its outcome: loaded, updated or unchanged. Of rows with the same key only the newest counts. A row that is
+-- missing from a newer snapshot or window is not loaded.
 CREATE TEMP TABLE incoming AS
 WITH resolved AS (
     {{ resolve }}

@@ -1,4 +1,4 @@
--- What a merge did with the rows in `incoming`, counted per file, student and month: the ledger and the marts need no more.
+-- Counts the outcomes of the rows in `incoming` per file, student and month, for the ledger and the marts.
 
 -- name: count
 CREATE TEMP TABLE merged AS

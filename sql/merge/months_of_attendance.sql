@@ -1,5 +1,6 @@
--- The months m of attendance of students, in the years y that attendance has: the key of student_attendance_month begins with
--- the school year. Put into the SQL files that say {{ months_of_attendance }}; their WHERE says whose months.
+-- The months m of attendance of students, in the years y with attendance: the key of student_attendance_month begins
+-- with the school year. Inserted into SQL files that contain {{ months_of_attendance }}. Their WHERE selects the
+-- students.
 
 -- name: join
 CROSS JOIN (

@@ -1,6 +1,6 @@
--- Moves the facts of one student to another, for declared id changes: the temporary table `rekey` says from which durable
--- key to which. Where both have a row with the same key, the row that the newer export confirmed stays and the other is
--- withdrawn. Names: as in fact.sql; `others` is the key without the student.
+-- Moves the facts of one student to another, for declared id changes. The temporary table `rekey` has the old and new
+-- durable keys. If both students have a row with the same key, the row confirmed by the newer export is kept and the
+-- other is withdrawn. Names: as in fact.sql; `others` is the key without the student.
 
 -- name: move
 CREATE TEMP TABLE twofold AS

@@ -1,9 +1,9 @@
--- Withdraws the facts that a snapshot or window no longer holds: a file that states everything about its days, or about all
--- days. What it covers is its scope; what an older file said within that scope and this one does not say has vanished.
--- Students with a refused row in the file are left out. Names: as in fact.sql.
+-- Withdraws the facts that are missing from a snapshot or window: a file that is complete for its days, or for all
+-- days. The days and schools that it covers are its scope. Rows of older files within the scope that the file does not
+-- contain have vanished. Students with a rejected row in the file are left out. Names: as in fact.sql.
 
 -- name: scope
--- `is_loaded`: the rows of the file have left the staging table, because its withdrawals were held back and are now allowed.
+-- `is_loaded`: the rows of the file are no longer in the staging table, because its withdrawal was held and is now allowed.
 {% set rows, file = (table, "confirmed_file_id") if is_loaded else (staging, "file_id") %}
 CREATE TEMP TABLE scope AS
 SELECT
@@ -21,7 +21,7 @@ WHERE f.load_mode = 'snapshot' OR s.{{ day }} IS NOT NULL
 GROUP BY f.file_id, f.feed, f.effective_date_key, f.load_mode, n.school_key;
 
 -- name: schools
--- The schools that a file speaks for: those it names, or all (-1).
+-- The schools that a file covers: those it names, or all (-1).
 {% if is_loaded and has_school %}
 SELECT DISTINCT due.file_id, CASE WHEN MAX(r.school_key) OVER () > 0 THEN r.school_key ELSE -1 END AS school_key
 FROM due

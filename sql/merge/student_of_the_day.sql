@@ -1,5 +1,6 @@
--- The student as of the day of a fact f whose day is d: the version of that day, the first one for days before it, and the
--- newest one for an undated fact; and the school of enrolment. Put into the views of facts where they say {{ student_of_the_day }}.
+-- The student's version on the day d of a fact f: the version of that day, the first version for earlier days, the
+-- newest version for undated facts; and the school of enrollment. Inserted into views of facts that contain {{
+-- student_of_the_day }}.
 
 -- name: join
 JOIN dim_students AS v ON v.student_key = (

@@ -1,5 +1,5 @@
--- Takes back all that a feed brought, so that its files can be loaded again from the archive in one transaction.
--- Ids of students and the history of risk tiers stay.
+-- Removes everything that a feed loaded, so that its files can be loaded again from the archive in one transaction.
+-- Student ids and the history of risk tiers are kept.
 
 -- name: fact
 DELETE FROM {{ table }};

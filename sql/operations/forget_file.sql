@@ -1,4 +1,4 @@
--- Puts the files in `again` back to where they had just been received.
+-- Resets the files in `again` to the status received.
 
 -- name: any
 UPDATE row_reject SET resent_file_id = NULL, resent_line_no = NULL

@@ -1,5 +1,5 @@
--- Marks every student and month that has facts or figures, so that the next merge of the marts computes all of them and
--- judges every student.
+-- Marks every student and month with facts or figures, so that the next refresh of the marts computes all figures and
+-- all risk tiers again.
 
 -- name: everything
 INSERT INTO touched_student_month (student_durable_key, month_key, feed)

@@ -1,5 +1,5 @@
--- The risk monitor as of another day, from the facts, students and rules of that day. The tables and views that it reads
--- are put before it as common table expressions with the same names, so that there is one text for today and any day.
+-- The risk monitor as of another day, from the facts, students and rules of that day. The tables and views that it
+-- reads are replaced by common table expressions with the same names, so that the same SQL is used for every day.
 
 -- name: any
 WITH dim_students AS (

@@ -1,4 +1,4 @@
--- Students per grade level and risk tier, computed by Spark.
+-- Students per grade level and risk tier, computed with Spark.
 
 -- name: query
 SELECT COALESCE(m.grade_level, '(not given)') AS grade_level, m.risk_tier, COUNT(*) AS students
@@ -8,7 +8,7 @@ GROUP BY COALESCE(m.grade_level, '(not given)'), m.risk_tier;
 -- name: schema
 CREATE TABLE agg_risk_tiers (
     grade_level {{ text }} NOT NULL, -- Grade level.
-    risk_tier   {{ text }} NOT NULL, -- As in v_student_risk_monitor.
-    students    {{ integer }} NOT NULL, -- How many.
+    risk_tier   {{ text }} NOT NULL, -- See v_student_risk_monitor.
+    students    {{ integer }} NOT NULL, -- Number of students.
     PRIMARY KEY (grade_level, risk_tier)
 ) {{ keyed }};

@@ -1,4 +1,4 @@
--- Average score by school year, month, grade level and subject, computed by Spark.
+-- Average score by school year, month, grade level and subject, computed with Spark.
 
 -- name: query
 SELECT /*+ BROADCAST(b, d) */
@@ -15,12 +15,12 @@ GROUP BY d.school_year, d.month_key, COALESCE(s.grade_level, '(not given)'), b.s
 
 -- name: schema
 CREATE TABLE agg_score_trend (
-    school_year   {{ integer }} NOT NULL, -- School year, named by the year it ends in; 0 for undated scores.
+    school_year   {{ integer }} NOT NULL, -- School year, named by the year in which it ends; 0 for undated scores.
     month_key     {{ integer }} NOT NULL, -- Month, yyyymm; 0 for undated scores.
-    grade_level   {{ text }} NOT NULL, -- Grade level of the students, as it is now.
+    grade_level   {{ text }} NOT NULL, -- Current grade level of the students.
     subject       {{ text }} NOT NULL, -- The subject.
-    scores        {{ bigint }} NOT NULL, -- Scores that count; flagged ones do not.
-    score_bp_sum  {{ bigint }} NOT NULL, -- Their sum in basis points (10000 = 100 %).
-    average_score {{ real }} NOT NULL, -- Percent 0-100.
+    scores        {{ bigint }} NOT NULL, -- Number of valid scores.
+    score_bp_sum  {{ bigint }} NOT NULL, -- Sum of the scores, in basis points (10000 = 100 %).
+    average_score {{ real }} NOT NULL, -- Average score, percent 0-100.
     PRIMARY KEY (school_year, month_key, grade_level, subject)
 ) {{ keyed }};

@@ -1,16 +1,16 @@
-"""Computes the column lineage from the contracts and the SQL files, and writes it to sql/column_lineage.json.
+"""Compute the column lineage from the contracts and the SQL files, and write it to sql/column_lineage.json.
 
-Lineage is about values: the expressions of a select list, conditions of CASE included, followed through common table
-expressions, subqueries, set operations and temporary tables of the same file. Conditions of joins and WHERE, groups,
-partitions, the order of rows and tests for a row (EXISTS, IN a query) are not lineage, with two exceptions:
+Lineage covers values: the expressions of a select list, including conditions of CASE, traced through common table
+expressions, subqueries, set operations and temporary tables of the same file. Join and WHERE conditions, GROUP BY,
+PARTITION BY, ORDER BY and tests for a row (EXISTS, IN with a query) are not lineage, with two exceptions:
 
-- A row number is derived from the columns it is ordered by.
-- A column of a lookup table is also derived from what its row was looked up by. Lookup tables are those that no feed
-  fills: tables of the ledger, reference files, and tables loaded from reference files alone. So a student_durable_key
-  of student_alias is derived from the student_id of the staged row, a letter grade from the score.
+- A row number is derived from the columns that it is ordered by.
+- A column of a lookup table is also derived from the columns by which its row was looked up. Lookup tables are those
+  that no feed loads: tables of the ledger, reference files, and tables loaded only from reference files. So the
+  student_durable_key of student_alias is derived from the student_id of the staged row, a letter grade from the score.
 
-Tables of the ledger and reference files are not assets and never sources. What one SQL file does to the table of
-another is left out (student_id_change moves facts and students to another id), and so is what Python computes
+Tables of the ledger and reference files are not assets and never sources. Not covered are changes that one SQL file
+makes to the table of another (student_id_change moves facts and students to another id), and values computed in Python
 (risk_backtest).
 """
 
@@ -32,16 +32,16 @@ from student360.warehouse.scripts import Script, scripts
 Sources = frozenset[Dependency]
 Columns = dict[str, Sources]
 NONE: Sources = frozenset()
-# The sections that hold the query of a fact table and of a table of the marts.
+# The sections with the query of a fact table and of a table of the marts.
 WHOLE_QUERY = ("resolve", "query")
 REFERENCE_FILE = "reference"
-# The column that says what a row of the risk measures is about: attendance_rate and score_trend are rows of one view.
+# The column that distinguishes the rows of the risk measures: attendance_rate and score_trend are rows of one view.
 ROW_KIND = "indicator"
 COMPARISONS = (exp.EQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 
 
 def lineage_text() -> str:
-    """The content of sql/column_lineage.json: a line per asset, with what each documented column is derived from."""
+    """Return the content of sql/column_lineage.json: one line per asset, with the sources of each documented column."""
     found = {
         name: {column: " ".join(map(str, sorted(sources))) for column, sources in _lineage(name).items()}
         for name in sorted(_assets())
@@ -57,7 +57,7 @@ def _assets() -> frozenset[str]:
 
 @cache
 def _lineage(name: str) -> Columns:
-    """The sources of each documented column of a table or view that are columns of other assets."""
+    """Return the columns of other assets from which each documented column of a table or view is derived."""
     if scripts()[name].layer == "staging":
         found = next(_staged(contract) for contract in contracts().values() if contract.staging_table == name)
     else:
@@ -66,7 +66,7 @@ def _lineage(name: str) -> Columns:
 
 
 def _staged(contract: Contract) -> Columns:
-    """A staging column is derived from the feed's column that it stores, or from those that it is computed from."""
+    """Return the sources of each staging column: the feed's column that it stores, or those it is computed from."""
     sent = {column.name: frozenset({Dependency(contract.raw_asset, column.header)}) for column in contract.columns}
     labels = {f"{column.name}_label": sent[column.name] for column in contract.columns if column.kind is Kind.LABEL}
     derived = {d.name: NONE.union(*(sent[name] for name in contract.derived_from[d.name])) for d in contract.derived}
@@ -74,7 +74,7 @@ def _staged(contract: Contract) -> Columns:
 
 
 def _written(script: Script) -> Columns:
-    """The sources of each column that the statements of a file write, the table's own columns among them."""
+    """Return the sources of each column that the statements of a file write, including columns of the same table."""
     written: dict[str, Columns] = {script.name: {}}
     documented = {name: [column.name for column in other.columns] for name, other in scripts().items()}
     for table, statement in _statements(script):
@@ -87,7 +87,7 @@ def _written(script: Script) -> Columns:
 
 
 def _without_own(name: str, column: str, found: Columns) -> Sources:
-    """The sources of a column, with columns of the same table replaced by their sources, and columns of assets only."""
+    """Return the sources of a column that are assets, with columns of the same table replaced by their sources."""
     own, following = {column}, [column]
     while following:
         sources = found.get(following.pop(), NONE)
@@ -99,9 +99,9 @@ def _without_own(name: str, column: str, found: Columns) -> Sources:
 
 
 def _statements(script: Script) -> Iterator[tuple[str, exp.Expr]]:
-    """The queries that write a table or view, in order, each with the table it writes: the asset's or a temporary one.
+    """Yield the queries that write a table or view, in order, each with the table it writes (may be a temporary one).
 
-    `slice` has the rows of the section `slices`; other tables that Python fills (`due`) are written by none of them.
+    `slice` has the rows of the section `slices`. Other temporary tables that Python fills (`due`) have no query.
     """
     if query := next((name for name in WHOLE_QUERY if name in script.sections), None):
         yield script.name, _parsed(script.statements(query, FRAGMENTS)[0], script.layer)
@@ -120,7 +120,7 @@ def _parsed(statement: str, layer: str = "") -> exp.Expr:
 
 
 def _as_query(statement: exp.Expr) -> tuple[str, exp.Expr]:
-    """The table that a CREATE ... AS, INSERT or UPDATE writes, and a query of its new values by column name."""
+    """Return the table that a CREATE ... AS, INSERT or UPDATE writes, and a query of its new values by column name."""
     table = statement.find(exp.Table)
     if table is None:
         raise ValueError(f"This statement writes no table: {statement.sql()}")
@@ -141,7 +141,7 @@ class _Query:
     """A query and the sources of its columns (`columns`).
 
     documented: the columns of all tables and views. temporary: the sources of the columns of temporary tables.
-    table: the table that the query is for, which is never a lookup table.
+    table: the table that the query writes, which is never treated as a lookup table.
     """
 
     def __init__(
@@ -155,14 +155,14 @@ class _Query:
             qualify(query, dialect="postgres", schema=schema, expand_alias_refs=False, validate_qualify_columns=False)
         )
         if root is None:
-            raise ValueError(f"{table}: this is no query: {query.sql()}")
+            raise ValueError(f"{table}: this is not a query: {query.sql()}")
         self._temporary, self._table = temporary, table
         self._scopes = {id(scope.expression): scope for scope in root.traverse()}
         self._outputs: dict[int, list[Sources]] = {}
         self.columns: Columns = dict(zip(_names(root), self._output(root), strict=True))
 
     def _output(self, scope: Scope) -> list[Sources]:
-        """The sources of each column of a query, in order."""
+        """Return the sources of each column of a query, in order."""
         if id(scope) not in self._outputs:
             if isinstance(scope.expression, exp.SetOperation):
                 sides = (self._side(side, _names(scope)) for side in scope.set_operation_scopes)
@@ -172,13 +172,13 @@ class _Query:
         return self._outputs[id(scope)]
 
     def _side(self, side: Scope, names: list[str]) -> list[Sources]:
-        """The output of one side of a set operation: its rows may all be of one kind."""
+        """Return the output of one side of a set operation, limited to its kind of row if it has only one."""
         kind = _selects(side)[names.index(ROW_KIND)].unalias() if ROW_KIND in names else None
         kinds = [kind.name] if isinstance(kind, exp.Literal) else []
         return [_of_kinds(sources, kinds) for sources in self._output(side)]
 
     def _value(self, node: exp.Expr, scope: Scope, seen: frozenset[str] = frozenset()) -> Sources:
-        """The sources of an expression. seen: the tables whose rows were looked up on the way to it."""
+        """Return the sources of an expression. seen: the lookup tables that were traced on the way to it."""
         if isinstance(node, exp.Column):
             return self._column(node, scope, seen)
         if isinstance(node, exp.In) and node.args.get("query"):
@@ -197,10 +197,10 @@ class _Query:
         return NONE.union(*(self._value(node, scope, seen) for node in nodes))
 
     def _column(self, column: exp.Column, scope: Scope, seen: frozenset[str]) -> Sources:
-        """The sources of a column of the query, or of a query around it."""
+        """Return the sources of a column of the query or of an enclosing query."""
         while column.table not in scope.sources:
             if scope.parent is None:
-                raise ValueError(f"{self._table}: there is no table of the column {column.sql()}")
+                raise ValueError(f"{self._table}: no table found for the column {column.sql()}")
             scope = scope.parent
         source = scope.sources[column.table]
         if isinstance(source, Scope):
@@ -226,9 +226,12 @@ def _names(scope: Scope) -> list[str]:
 
 
 def _looked_up_by(column: exp.Column, scope: Scope, seen: frozenset[str], found: Sources) -> list[exp.Expr]:
-    """What the row of a lookup table was found by: what the column is equal to, else what other columns of the row are
-    equal to, else what they are compared with. No row is found by one that is joined outer. A column of a list of what
-    has to be done (`due`, `touched`) is what it is equal to, by any join, and nothing else."""
+    """Return the expressions by which the row of a lookup table was found.
+
+    These are the expressions that the column is equal to, otherwise those that other columns of the row are equal to,
+    otherwise those they are compared with. Conditions of other outer joins are ignored. For a column of a work list
+    (`due`, `touched`), only the expressions that it is equal to count, in any join.
+    """
     is_list = not any(s.table == REFERENCE_FILE or (s.table in scripts() and "touched" not in s.table) for s in found)
     where = scope.expression.args.get("where")
     joins = [join for join in scope.expression.args.get("joins", ()) if join.args.get("on")]
@@ -253,7 +256,7 @@ def _terms(condition: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _kinds(condition: exp.Expr) -> list[str]:
-    """The kinds of row that a condition of CASE lets through; empty if it does not say."""
+    """Return the kinds of row that a condition of CASE selects; empty if it does not restrict them."""
     for term in _terms(condition):
         if isinstance(term, (exp.EQ, exp.In)) and isinstance(term.this, exp.Column) and term.this.name == ROW_KIND:
             return [kind.name for kind in (term.expressions or [term.expression]) if isinstance(kind, exp.Literal)]
@@ -261,7 +264,7 @@ def _kinds(condition: exp.Expr) -> list[str]:
 
 
 def _of_kinds(sources: Sources, kinds: list[str]) -> Sources:
-    """The sources, each through rows of these kinds only; a source whose kind is known keeps it."""
+    """Return the sources, each limited to rows of the given kinds. A source that has a kind already keeps it."""
     return frozenset(
         Dependency(s.table, s.column, kind) for s in sources for kind in ([s.row_kind] if s.row_kind else kinds or [""])
     )

@@ -1,6 +1,6 @@
-"""Print the statements behind a table or view, with all names filled in: what `dbt compile` is to dbt.
+"""Print the statements of a table or view with all names replaced, like `dbt compile`.
 
-Contains which SQL files speak of a table, and for which engine; not how names are filled in (`warehouse/templates.py`).
+Contains the mapping of tables to SQL files and engines; not the replacement of names (see `warehouse/templates.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ NAMES: Mapping[str, Names] = {
     "spark": {},
 }
 ENGINES = tuple(NAMES)
-# Known only while a run is under way: the days that a batch is about, the size of a part, and so on.
+# Known only during a run: the days of a batch, the size of a part, and so on.
 AT_RUN_TIME = {
     name: f":{name}" for name in ("how_many", "month", "first_student", "last_student", "if_due", "day", "school_year")
 } | {"staging": "stg_feed"}
@@ -34,14 +34,14 @@ FRAGMENTS_ALONE = frozenset({"query", "resolve", "in_words", "students_to_judge"
 
 
 class NothingToShow(Exception):
-    """There is no such table, or the engine does not compute it."""
+    """The table does not exist, or the engine does not compute it."""
 
 
 def statements_of(name: str, engine: str) -> str:
-    """The SQL that runs for a table or view on an engine, section by section, each under its file and name.
+    """Return the SQL that runs for a table or view on an engine. Each section is preceded by its file and name.
 
-    engine: sqlite and postgres hold the warehouse; duckdb computes what is large; spark the aggregates. What is known
-    only at run time is shown as :name. Raises NothingToShow.
+    engine: sqlite or postgres, which store the warehouse; duckdb, which computes large batches; spark, which computes
+    the aggregates. Values that are known only at run time are shown as :name. Raises NothingToShow.
     """
     if name not in scripts():
         raise NothingToShow(f"There is no table or view '{name}'.")
@@ -63,19 +63,19 @@ def statements_of(name: str, engine: str) -> str:
 
 
 def computed_by(engine: str) -> list[str]:
-    """The names of the tables and views that `statements_of` knows statements of on an engine."""
+    """Return the names of the tables and views that an engine computes."""
     return [name for name, table in scripts().items() if any(_sections(table, engine))]
 
 
 def _file(script: Script) -> str:
-    """Where a script is written: staging tables are made from the contract of their feed."""
+    """Return the file that defines a table: for a staging table, the contract of its feed."""
     if script.layer == "staging":
         return f"student360/contracts/{script.name.removeprefix('stg_')}.py"
     return f"sql/{script.layer}/{script.name}.sql"
 
 
 def _sections(table: Script, engine: str) -> Iterator[tuple[Script, str, Names]]:
-    """The sections that run for a table on an engine, with the names that they are given."""
+    """Yield the sections that run for a table on an engine, each with the names passed to it."""
     names = _names_of(table)
     own: Iterable[str]
     shared: Mapping[str, tuple[str, ...]]

@@ -1,13 +1,13 @@
-"""Starts runs on one machine within a fraction of a second, and can tell whether a run is still alive.
+"""A run launcher for one machine that starts runs in a fraction of a second and checks whether their processes exist.
 
-Belongs here: how a run begins and ends, and that answer. A run of our definitions begins as a copy of a process that
-has them loaded (`warm_process.py`); any other, or where there is none, as Dagster begins it. Does not belong here: what
-makes it safe to be wrong about a run: one that lives on although it was given up waits for the warehouse's lock.
+A run of this project's definitions starts as a fork of a process that has them loaded (`warm_process.py`). Other runs,
+and all runs if that process is not available, start as with Dagster's own launcher.
 
-Dagster's own launcher cannot tell who is alive: a run whose process died with the machine would count as running
-until `max_runtime_seconds`, and its files would wait as long. With this, run monitoring (`dagster.yaml`) finds such a
-run within seconds and has it tried again. The code server is not asked: one that met a full disk goes on to believe in
-runs that are gone.
+Dagster's own launcher has no health check: a run whose process died with the machine would count as running until
+`max_runtime_seconds`, and its files would wait as long. With this launcher, run monitoring (`dagster.yaml`) detects
+such a run within seconds and retries it. The health check looks at processes and does not ask the code server, because
+a code server that had a full disk keeps reporting runs that no longer exist. A wrong result is safe: a run that
+continues although it was declared failed waits for the warehouse's lock.
 """
 
 import logging
@@ -35,14 +35,14 @@ log = logging.getLogger(__name__)
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """Dagster's launcher for one machine, with a warm start and the health check that run monitoring asks for."""
+    """Dagster's launcher for one machine, with a warm start and the health check that run monitoring uses."""
 
     @cached_property
     def _warm_process(self) -> WarmProcess:
         return WarmProcess()
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Begin a run in a process of its own."""
+        """Start a run in a separate process."""
         run = context.dagster_run
         if is_ours(run):
             arguments = ExecuteRunArgs(
@@ -53,23 +53,23 @@ class WatchedRunLauncher(DefaultRunLauncher):
             try:
                 self._warm_process.begin(serialize_value(arguments))
             except NoWarmProcess as problem:
-                log.warning("run %s begins as Dagster begins it: %s", run.run_id, problem)
+                log.warning("run %s starts without the warm process: %s", run.run_id, problem)
             else:
                 return
         super().launch_run(context)
 
     def terminate(self, run_id: str) -> bool:
-        """Interrupt a run, as Ctrl-C would: it says so in its log and ends. Returns whether there was one to end."""
+        """Interrupt a run with SIGINT. The run logs the interrupt and ends. Return whether there was a run to end."""
         run = self._instance.get_run_by_id(run_id)
-        said = self._process_of(run) if run is not None and not run.is_finished else None
-        if run is None or said is None or not is_alive(*said):
+        process = self._process_of(run) if run is not None and not run.is_finished else None
+        if run is None or process is None or not is_alive(*process):
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
-        threading.Thread(target=self._interrupt, args=said, daemon=True).start()
+        threading.Thread(target=self._interrupt, args=process, daemon=True).start()
         return True
 
     def _interrupt(self, pid: int, at: float) -> None:
-        """Ask until it ends: a database driver that waits for its server keeps the first interrupt to itself."""
+        """Send SIGINT until the process ends: a database driver that waits for its server swallows the first one."""
         deadline = time.monotonic() + ENDS_WITHIN_SECONDS
         while is_alive(pid, at) and time.monotonic() < deadline:
             with suppress(ProcessLookupError):
@@ -81,14 +81,14 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Whether the process that the run said it has is there; a run that said nothing counts as alive."""
-        said = self._process_of(run)
-        if said is None or is_alive(*said):
+        """Check whether the process that the run logged still exists. A run that logged no process counts as alive."""
+        process = self._process_of(run)
+        if process is None or is_alive(*process):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"process {said[0]} is gone")
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"process {process[0]} no longer exists")
 
     def _process_of(self, run: DagsterRun) -> tuple[int, float] | None:
-        """The number of the run's process, and when the run said so."""
+        """Return the pid that the run logged and the time of that log entry; None if it logged none yet."""
         for entry in self._instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
             event = entry.dagster_event
             pid = event.engine_event_data.metadata.get("pid") if event else None
@@ -98,7 +98,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 def is_ours(run: DagsterRun) -> bool:
-    """Whether a run is of our definitions and of this Python: one of another code location begins as ever."""
+    """Return whether a run is of this project's definitions and this Python interpreter."""
     origin = run.job_code_origin.repository_origin if run.job_code_origin else None
     if origin is None or origin.executable_path != sys.executable:
         return False
@@ -107,7 +107,7 @@ def is_ours(run: DagsterRun) -> bool:
 
 
 def is_alive(pid: int, at: float) -> bool:
-    """Whether a process that was there at some time still is: another one of that number began later."""
+    """Return whether the process that had a pid at a time still exists. One that started later reused the pid."""
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= at + CLOCK_SECONDS

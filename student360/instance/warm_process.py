@@ -1,11 +1,11 @@
-"""A process that has all of Student 360 loaded, and begins each run as a copy of itself (`os.fork`).
+"""The warm process: has all of Student 360 imported and starts each run as a fork of itself (`os.fork`).
 
-Belongs here: that process, and the handle by which the launcher asks it. Does not belong here: which runs begin so
-(`launcher.py`). To import Dagster, pandas and our definitions takes 2 to 3 s of each run, as long as loading a day's
-file does; a copy begins in 0.2 s. The process has one thread and no open connection, so that a copy of it is as good as
-a new one; it is made anew when a file of the project has changed.
+Contains the process and the launcher's handle to it; not the choice of runs that start this way (see `launcher.py`).
+Importing Dagster, pandas and the definitions takes 2 to 3 s of each run, as long as loading a day's file; a fork starts
+in 0.2 s. The process has one thread and no open connection, so that forking it is safe. It is replaced when a file of
+the project changes.
 
-    lines in: the arguments of `dagster api execute_run`; lines out: `ready`, then for each line in the pid of the run
+    lines in: the arguments of `dagster api execute_run`; lines out: `ready`, then the pid of the run for each line in
 """
 
 import gc
@@ -24,11 +24,11 @@ WATCHED = ("*.py", "*.sql")
 
 
 class NoWarmProcess(Exception):
-    """There is none that answers: the run must begin in another way."""
+    """The warm process does not answer. The run must be started without it."""
 
 
 class WarmProcess:
-    """The handle of the process; it is begun by the first run that asks. Safe for use by several threads."""
+    """The handle of the warm process, which the first run starts. Thread-safe."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -36,7 +36,7 @@ class WarmProcess:
         self._lock = threading.Lock()
 
     def begin(self, arguments: str) -> int:
-        """Begin a run; returns the number of its process. Raises NoWarmProcess."""
+        """Start a run and return its pid. Raises NoWarmProcess."""
         with self._lock:
             code = newest_change()
             if self._process is not None and (code != self._code or self.is_gone):
@@ -54,7 +54,7 @@ class WarmProcess:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self._code = code
         if self._answer() != b"ready":
-            raise ValueError("it could not load the definitions")
+            raise ValueError("the warm process could not load the definitions")
 
     def _ask(self, line: bytes) -> bytes:
         assert self._process is not None
@@ -70,16 +70,16 @@ class WarmProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the process; 0 before the first run."""
+        """The pid of the warm process; 0 before the first run."""
         return self._process.pid if self._process is not None else 0
 
     @property
     def is_gone(self) -> bool:
-        """Whether it ended on its own account."""
+        """Whether the process ended without a call of `end`."""
         return self._process is not None and self._process.poll() is not None
 
     def end(self) -> None:
-        """End it. Runs that it began go on: they are processes of their own."""
+        """Kill the warm process. Runs that it started are separate processes and continue."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -87,7 +87,10 @@ class WarmProcess:
 
 
 def newest_change() -> int:
-    """When a file of the project was last changed (nanoseconds), or how many there are, as one number."""
+    """Return a number that changes when a file of the project is changed, added or removed.
+
+    It is the newest modification time (nanoseconds) plus the number of files.
+    """
     times = [
         path.stat().st_mtime_ns
         for folder in (PROJECT / "student360", SQL)
@@ -98,9 +101,9 @@ def newest_change() -> int:
 
 
 def serve() -> None:
-    """Load everything, look once at what each run would, then begin a run for each line, until the launcher is gone.
+    """Import everything, warm up, then start a run for each input line, until the launcher closes the pipe.
 
-    Nothing stays open of what was looked at: Dagster's storage and the warehouse, which may be away.
+    The warm-up opens and closes what each run uses: Dagster's storage, and the warehouse, which may be unavailable.
     """
     from dagster import DagsterInstance
     from dagster._cli.api import execute_run_command
@@ -128,7 +131,7 @@ def serve() -> None:
 
 
 def _become_a_run() -> None:
-    """The copy lets go of what belongs to the process that it was copied from."""
+    """Detach a fork from the pipes and signal handlers of the warm process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, sys.stdin.fileno())

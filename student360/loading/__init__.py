@@ -1,1 +1,1 @@
-"""From the landing folder into the warehouse, exactly once: the steps behind the raw, staging and core assets."""
+"""Load files from the landing folder into the warehouse exactly once: the steps of the raw, staging and core assets."""

@@ -1,10 +1,10 @@
-"""The attendance of very many students and months, as after years in one file: counted by DuckDB, part by part.
+"""Compute the monthly attendance of many students with DuckDB, part by part, for example after a file of several years.
 
-Belongs here: when that pays, and what a part is. Does not belong here: how a month is counted (the section `rows` of
-sql/marts/student_attendance_month.sql, the same text that the database runs).
+Contains the choice between database and DuckDB, and the division into parts; not how a month is computed (see the
+section `query` of sql/marts/student_attendance_month.sql, the same text that the database runs).
 
-The database looks up each fact by day and student, which pays for a day's file. Of the 5 million facts of a term on
-SQLite that is 33 s; read in the order they lie in and counted by DuckDB, they take 12.
+The database looks up each fact by day and student, which is fast for a day's file. For the 5 million facts of a term on
+SQLite this takes 33 s; reading them in storage order and computing with DuckDB takes 12 s.
 """
 
 import logging
@@ -32,7 +32,7 @@ Tables = dict[str, pa.Table]
 
 
 def refresh_months(tx: Transaction, months: Script, settings: Settings) -> None:
-    """Count the months of students that a load touched: by the database, or by DuckDB where there are many."""
+    """Compute the months of students that a load touched: with the database, or with DuckDB if there are many."""
     bulk = sql_file("bulk", months.name)
     tx.run(months, "choose_months")
     if tx.count(bulk.statements("many")[0]) < MANY_MONTHS:
@@ -51,9 +51,9 @@ def refresh_months(tx: Transaction, months: Script, settings: Settings) -> None:
 
 
 def _parts(tx: Transaction, months: Script, bulk: Script) -> Iterator[Tables]:
-    """What the rows are computed from: the tables that the query reads, for a month and as many students as fit memory.
+    """Yield the tables that the query reads, for one month and as many students as fit into memory.
 
-    All of the facts of a month and student are in one part.
+    All facts of a month and student are in the same part.
     """
     (query,) = months.statements("query")
     read = months.mentions(frozenset(scripts()), "query")
@@ -71,4 +71,4 @@ def _parts(tx: Transaction, months: Script, bulk: Script) -> Iterator[Tables]:
                 "dim_students": rows_read(tx, f"dim_students WHERE {these}", query),
                 "fact_attendance": rows_read(tx, f"fact_attendance WHERE date_key IN ({days}) AND {these}", query),
             }
-        log.info("attendance of %d is counted: %d of %d months", month, number, len(month_keys))
+        log.info("computed the attendance of month %d: %d of %d months", month, number, len(month_keys))

@@ -1,7 +1,7 @@
-"""DuckDB beside the warehouse: for what is computed from very many rows at once, where it is the faster one.
+"""Run queries on many rows with DuckDB, which is faster at this than the warehouse's database.
 
-Belongs here: how much memory it may take, where the rest lies meanwhile, what it reads. Does not belong here: what it
-computes (the SQL files, the same text that the database runs), when that pays.
+Contains the memory limit, the folder for temporary files and the input tables; not the queries (see `sql/`: the same
+text that the database runs) nor the choice between database and DuckDB (see the callers).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
 @contextmanager
 def duckdb_beside(folder: Path, memory: str, threads: int) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """An empty DuckDB, in which whole numbers divide without rest, as in the warehouse.
+    """Open an empty in-memory DuckDB with integer division, as in the warehouse.
 
-    folder: a private one, where what does not fit its memory lies meanwhile. Raises WarehouseError for any error of
-    DuckDB, by its kind alone: it quotes values.
+    folder: for temporary files that do not fit into memory; created private. Raises WarehouseError for any error of
+    DuckDB, with only the error's type, because its messages quote values.
     """
     import duckdb
 
     make_private(folder)
-    with TemporaryDirectory(dir=folder) as aside:
+    with TemporaryDirectory(dir=folder) as temporary:
         try:
             with duckdb.connect(
-                config={"temp_directory": aside, "memory_limit": memory, "threads": threads}
+                config={"temp_directory": temporary, "memory_limit": memory, "threads": threads}
             ) as connection:
                 connection.execute("SET preserve_insertion_order = false")
                 connection.execute("SET integer_division = true")
                 yield connection
         except duckdb.Error as error:
-            raise WarehouseError(f"DuckDB, which computes from many rows: {type(error).__name__}") from None
+            raise WarehouseError(f"DuckDB failed: {type(error).__name__}") from None
 
 
 def rows_read(tx: Transaction, source: str, query: str) -> pa.Table:
-    """A table, or '<table> WHERE ...', with those of its columns that a query names, by an alias where it has one."""
+    """Return a table, or '<table> WHERE ...', with only the columns that a query names (see `columns_named`)."""
     return tx.arrow_table(source, columns_named(source.split(maxsplit=1)[0], query))
 
 
 def computed_beside(statements: Sequence[str], folder: Path, memory: str, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """What the last of some statements gives, computed by DuckDB with one thread from tables alone.
+    """Run statements on the given tables with DuckDB in one thread. Return the result of the last, a query.
 
     Raises WarehouseError.
     """

@@ -1,7 +1,7 @@
-"""What the rules say of very many students, as when a day has passed: judged by DuckDB, some students at a time.
+"""Compute the risk tiers of many students with DuckDB, part by part, for example when a new day begins.
 
-Belongs here: when that pays, and what DuckDB is given. Does not belong here: how a student is judged (sql/marts, the
-same text that the database runs).
+Contains the choice between database and DuckDB, and DuckDB's input tables; not how a tier is computed (see sql/marts,
+the same text that the database runs).
 """
 
 import math
@@ -28,7 +28,7 @@ IN_DUCKDB = {"home": "temp"}
 
 
 def refresh_risk(tx: Transaction, risk: Script, settings: Settings) -> None:
-    """Judge the students who are due: by the database, or by DuckDB where there are many."""
+    """Compute the tiers of the students in `to_judge`: with the database, or with DuckDB if there are many."""
     tx.run(risk, "choose_students")
     students = tx.count("SELECT COUNT(*) FROM to_judge")
     if students < MANY_STUDENTS:
@@ -47,7 +47,7 @@ def refresh_risk(tx: Transaction, risk: Script, settings: Settings) -> None:
 
 
 def _parts(tx: Transaction, bulk: Script, how_many: int, query: str) -> Iterator[Mapping[str, pa.Table]]:
-    """What the query reads, for one part of the students after the other."""
+    """Yield the tables that the query reads, for one part of the students at a time."""
     shared: dict[str, pa.Table] = {}
     for part in tx.query(bulk.statements("parts", {"how_many": how_many})[0]):
         students = bulk.statements("students_of_part", part)[0]
@@ -61,14 +61,15 @@ def _parts(tx: Transaction, bulk: Script, how_many: int, query: str) -> Iterator
 
 
 def _are_scattered(first_student: int, last_student: int, students: int) -> bool:
-    """Whether most keys between the first student and the last are of others, whose rows had better not be read.
+    """Return whether at least half of the keys between the first and last student are of students not in the part.
 
-    Else a range of keys is all that is said: PostgreSQL takes a third less time for it.
+    Then the students are listed, so that rows of others are not read. Otherwise only the range of keys is given, for
+    which PostgreSQL needs a third less time.
     """
     return last_student - first_student >= 2 * students
 
 
 def _read(query: str) -> set[str]:
-    """The tables and views that a query reads and does not itself define."""
+    """Return the tables and views that a query reads and does not define itself."""
     defined = re.findall(r"(\w+) AS (?:MATERIALIZED )?\(", query)
     return set(re.findall(r"\w+", query)) & scripts().keys() - set(defined)

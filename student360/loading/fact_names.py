@@ -1,4 +1,4 @@
-"""The names that the SQL files which all fact tables share are given: `sql/merge` and `sql/bulk`."""
+"""The names passed to the SQL files that all fact tables share: `sql/merge` and `sql/bulk`."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ LINEAGE = ("file_id", "line_no", "confirmed_file_id")
 
 
 def fact_names(fact: Script) -> dict[str, Any]:
-    """What the shared SQL files know of one fact table; `sql/merge/fact.sql` explains each name."""
+    """Return the names for one fact table. `sql/merge/fact.sql` explains them."""
     contract = next(contract for contract in contracts().values() if contract.loads == fact.name)
     key = fact.primary_key
     values = tuple(column.name for column in fact.columns if column.name not in (*key, *LINEAGE))

@@ -1,7 +1,6 @@
-"""Declared changes of student ids: one student under two ids becomes one, with all facts and versions.
+"""Apply declared changes of student ids: all facts and versions of both ids are merged into one student.
 
-Belongs here: in which order the statements run. Does not belong here: the statements
-(`sql/core/student_id_change.sql`, `sql/merge/rekey.sql`).
+Contains the order of the statements; not the statements (see `sql/core/student_id_change.sql`, `sql/merge/rekey.sql`).
 """
 
 import pandas as pd
@@ -13,10 +12,9 @@ from student360.warehouse.transaction import Transaction
 
 
 def merge_id_changes(tx: Transaction, script: Script, due: list[LedgerFile]) -> None:
-    """Carry out all declared changes whose old id is known; the others wait. Leaves their outcomes in `incoming`.
+    """Apply all declared changes with a known old id; the others wait. Writes the outcomes to `incoming`.
 
-    Changes that share a student are carried out one after the other (A to B, then B to C), in passes over all
-    students at once.
+    Changes that share a student are applied one after the other (A to B, then B to C), in passes over all students.
     """
     tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id for file in due]}))
     tx.execute("DROP TABLE IF EXISTS incoming")

@@ -1,10 +1,10 @@
-"""Large files of facts: their typed rows are staged in a Parquet file, and DuckDB makes rows of the fact table of them.
+"""Load large files of facts: stage their typed rows in a Parquet file, and resolve them to facts with DuckDB.
 
-Belongs here: that Parquet file, and the way from it into the database. Does not belong here: what a row of facts is
-(the section `resolve` of its SQL file, the same text that the database runs), which files are merged when (`merge.py`).
+Contains the Parquet file and the insert into the database; not how a row is resolved (see the section `resolve` of the
+fact table's SQL file, the same text that the database runs) nor which files are merged when (see `merge.py`).
 
-Rows that go through the staging table are written as text, read, sorted and counted by the database. Of 5 million rows
-of attendance on SQLite that is 20 s of a load; this way it is 11.
+Rows in the staging table are written, read again, sorted and counted by the database. For 5 million rows of attendance
+on SQLite this takes 20 s of a load, compared with 11 s through the Parquet file.
 """
 
 import shutil
@@ -55,24 +55,24 @@ NAMING_KINDS = (Kind.CODE, Kind.LABEL, Kind.IDENTIFIER)
 
 
 def is_large(file: LedgerFile, path: Path, contract: Contract, settings: Settings) -> bool:
-    """Whether the rows of a file are staged as Parquet: a large file of facts that withdraws none of others."""
+    """Return whether the rows of a file are staged as Parquet: a large file of facts in the load mode delta."""
     is_fact = scripts()[contract.loads].is_fact
     return is_fact and file.load_mode is LoadMode.DELTA and path.stat().st_size >= settings.large_file_bytes
 
 
 def has_staged_rows(settings: Settings) -> bool:
-    """Whether there is any Parquet file; cheap."""
+    """Return whether any Parquet file exists; cheap."""
     return settings.staged.is_dir() and any(settings.staged.iterdir())
 
 
 class StagedRowsMissing(Exception):
-    """The Parquet file of a staged file is gone: staging makes it anew from the file itself."""
+    """The Parquet file of a staged file is missing. Staging the file again creates it."""
 
 
 class ParquetRows:
-    """The typed rows of one file in a Parquet file of their own, private to its owner.
+    """A Parquet file with the typed rows of one file, accessible only to its owner.
 
-    Nothing counts on it before the ledger names it; one that is not named is removed (`remove_what_is_merged`).
+    It is used only once it is recorded in the ledger; unrecorded ones are removed (`remove_what_is_merged`).
     """
 
     def __init__(self, contract: Contract, settings: Settings) -> None:
@@ -84,11 +84,11 @@ class ParquetRows:
             "compression": "lz4",
             "use_dictionary": [c.name for c in columns if c.name != "line_no"],
             "column_encoding": {"line_no": "DELTA_BINARY_PACKED"},
-            "write_statistics": [c.name for c in columns if c.storage != "text"],  # those of texts double the time
+            "write_statistics": [c.name for c in columns if c.storage != "text"],  # for text they double the time
         }
 
     def write(self, chunks: Iterator[pd.DataFrame]) -> None:
-        """Write all rows, durably. Raises ValueError for a gap in a column that may have none."""
+        """Write all rows and sync them to disk. Raises ValueError for a gap in a column that is not nullable."""
         self.path.touch(mode=0o600)
         with pq.ParquetWriter(self.path, self._schema, **self._encoding) as writer:
             for rows in chunks:
@@ -96,7 +96,7 @@ class ParquetRows:
         make_durable(self.path)
 
     def frames(self, lines: np.ndarray | None = None) -> Iterator[pd.DataFrame]:
-        """All rows in chunks, or those of some lines."""
+        """Yield all rows in chunks, or only those of the given lines."""
         with pq.ParquetFile(self.path) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE):
                 chosen = batch if lines is None else batch.filter(pa.array(np.isin(batch["line_no"], lines)))
@@ -104,14 +104,14 @@ class ParquetRows:
                     yield _frame(chosen)
 
     def name_in_ledger(self, tx: Transaction, file: LedgerFile) -> None:
-        """From the commit on, these are the staged rows of the file."""
+        """Record this Parquet file in the ledger as the staged rows of a file."""
         tx.execute("INSERT INTO staged_file (file_id, parquet_name) VALUES (?, ?)", (file.file_id, self.path.name))
 
 
 def examples(tx: Transaction, contract: Contract, file: LedgerFile, rows: ParquetRows) -> Iterator[pd.DataFrame]:
-    """Rows of a file in which each of its codes, labels and schools occurs.
+    """Yield sample rows of a file, in which each of its codes, labels and schools occurs.
 
-    They stand for the file in the staging table: the dimensions find there what is new to them.
+    They are put into the staging table, where the dimensions look for new codes, labels and schools.
     """
     naming = [c.name for c in contract.columns if c.kind in NAMING_KINDS and c.name != "student_id"]
     labels = [f"{c.name}_label" for c in contract.columns if c.kind is Kind.LABEL]
@@ -128,22 +128,22 @@ def add_facts(
     names: Names,
     settings: Settings,
 ) -> None:
-    """Add the rows of a staged large file to a fact table that has none which they can meet.
+    """Insert the rows of a staged large file into a fact table that has no rows of the same days.
 
-    Rows without a known student go into the staging table. Leaves `merged` as the section `add` of fact.sql does.
-    Raises WarehouseError where a row refers to one that does not exist.
+    Rows without a known student are put into the staging table. Creates the table `merged`, as the section `add` of
+    sql/bulk/fact.sql does. Raises WarehouseError if a row refers to a row that does not exist.
     """
     loaded = repeated = 0
     is_any_waiting = False
-    by_us = () if tx.engine.always_checks_references else script.references
-    referred = {column: tx.arrow_table(parent, [key]).column(0) for column, parent, key in by_us}
+    checked_here = () if tx.engine.always_checks_references else script.references
+    referred = {column: tx.arrow_table(parent, [key]).column(0) for column, parent, key in checked_here}
     with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name), script) as queries:
         for batch in queries.batches("waiting"):
             if not is_any_waiting:
                 ledger.take_back(tx, file.file_id, contract.staging_table)
             is_any_waiting = True
             tx.append(contract.staging_table, pa.Table.from_batches([batch]))
-        days = _few_days_at_once(settings.staged / str(file.parquet_name), script)
+        days = _day_conditions(settings.staged / str(file.parquet_name), script)
         in_order_of_key = chain.from_iterable(queries.batches("facts", {**names, "days": some}) for some in days)
         each_once = _each_key_once(_with_references(in_order_of_key, referred, script), script.primary_key)
         at_once = BATCHES_AHEAD if len(days) > 1 else 1
@@ -163,7 +163,7 @@ def add_facts(
 
 
 def into_staging_table(tx: Transaction, contract: Contract, file: LedgerFile, settings: Settings) -> None:
-    """Put the rows of a staged large file into the staging table, as if the file were small."""
+    """Move the rows of a staged large file into the staging table, so that it is merged like a small file."""
     ledger.take_back(tx, file.file_id, contract.staging_table)
     with _duckdb(tx, contract, file, settings.staged / str(file.parquet_name)) as queries:
         for batch in queries.batches("rows"):
@@ -172,7 +172,10 @@ def into_staging_table(tx: Transaction, contract: Contract, file: LedgerFile, se
 
 
 def receive_again_what_is_missing(tx: Transaction, contract: Contract, settings: Settings) -> None:
-    """A staged file whose Parquet file is gone, as after a restore of the database alone, is staged again."""
+    """Reset staged files with a missing Parquet file, for example after a restore of the database only.
+
+    They are staged again.
+    """
     kept = tx.query(
         "SELECT s.file_id, s.parquet_name FROM staged_file AS s JOIN ingest_file AS f ON f.file_id = s.file_id"
         " WHERE f.feed = ?",
@@ -186,9 +189,9 @@ def receive_again_what_is_missing(tx: Transaction, contract: Contract, settings:
 
 
 def remove_what_is_merged(warehouse: Warehouse, settings: Settings) -> None:
-    """Remove the Parquet files that the ledger does not name, and what a process that died left in their folder.
+    """Delete the Parquet files that are not in the ledger, and temporary folders left by a killed process.
 
-    In a writing transaction: no other process is staging then.
+    This runs in a writing transaction, so that no other process is staging at the same time.
     """
     if not has_staged_rows(settings):
         return
@@ -201,17 +204,18 @@ def remove_what_is_merged(warehouse: Warehouse, settings: Settings) -> None:
                 path.unlink()
 
 
-def _few_days_at_once(parquet: Path, script: Script) -> list[str]:
-    """Conditions that part the rows r of a file by day, in order: some days are sorted while those before are stored.
+def _day_conditions(parquet: Path, script: Script) -> list[str]:
+    """Return SQL conditions that split the rows r of a file into ranges of days, in order.
 
-    Where the key begins with the day, and as far as the file's own order allows.
+    With several ranges, one is sorted while the previous one is inserted. There is only one range if the key does not
+    begin with the day, and the ranges are larger if the file is not ordered by day.
     """
-    told = pq.read_metadata(parquet)
+    metadata = pq.read_metadata(parquet)
     day = script.day_column
-    names = told.schema.to_arrow_schema().names
+    names = metadata.schema.to_arrow_schema().names
     if script.primary_key[0] != day or day not in names:
         return ["1 = 1"]
-    groups = [told.row_group(number) for number in range(told.num_row_groups)]
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     spans = [(group.column(names.index(day)).statistics, group.num_rows) for group in groups]
     cuts, rows = [], 0
     for last_day, more in sorted((span.max, more) for span, more in spans if span and span.has_min_max):
@@ -227,7 +231,10 @@ def _few_days_at_once(parquet: Path, script: Script) -> list[str]:
 def _with_references(
     batches: Iterator[pa.RecordBatch], referred: Mapping[str, pa.ChunkedArray], script: Script
 ) -> Iterator[pa.RecordBatch]:
-    """The same rows; what each refers to by the given columns exists. Raises WarehouseError."""
+    """Yield the same batches after checking the given foreign keys.
+
+    Raises WarehouseError if a referenced row does not exist.
+    """
     for batch in batches:
         for column, keys in referred.items():
             if not pc.all(pc.is_in(batch[column].drop_null(), keys)).as_py():
@@ -240,7 +247,7 @@ def _frame(batch: pa.RecordBatch) -> pd.DataFrame:
 
 
 def _each_key_once(batches: Iterator[pa.RecordBatch], key: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """The first row of each key, of rows in the order of the key; and how many others there were in the batch."""
+    """Yield batches with the first row of each key, and the number of rows removed. The rows are sorted by key."""
     last: list[Any] = []
     for batch in batches:
         columns = [batch.column(name) for name in key]
@@ -254,7 +261,7 @@ def _each_key_once(batches: Iterator[pa.RecordBatch], key: tuple[str, ...]) -> I
 
 
 class _Queries:
-    """The sections of sql/merge/large_file.sql, run by DuckDB on the rows of one file."""
+    """Runs the sections of sql/bulk/large_file.sql on the rows of one file with DuckDB."""
 
     def __init__(self, connection: "duckdb.DuckDBPyConnection", names: Names) -> None:
         self._connection = connection
@@ -262,18 +269,18 @@ class _Queries:
 
     @contextmanager
     def leaving_room(self) -> Iterator[None]:
-        """Use one processor for the while: the other one stores what comes out."""
+        """Use one thread inside the block, so that the other processor can insert the results."""
         self._connection.execute("SET threads = 1")
         yield
         self._connection.execute(f"SET threads = {PROCESSORS}")
 
     def reader(self, section: str, names: Names) -> pa.RecordBatchReader:
-        """What a section gives, batch by batch."""
+        """Return a reader of a section's result."""
         (query,) = sql_file("bulk", "large_file").statements(section, {**names, **self._names})
         return self._connection.sql(query).to_arrow_reader(ROWS_AT_ONCE)
 
     def batches(self, section: str, names: Names = NO_NAMES) -> Iterator[pa.RecordBatch]:
-        """The same; none of them is empty."""
+        """Yield the non-empty batches of a section's result."""
         with self.reader(section, names) as reader:
             yield from (batch for batch in reader if len(batch))
 
@@ -282,10 +289,12 @@ class _Queries:
 def _duckdb(
     tx: Transaction, contract: Contract, file: LedgerFile, parquet: Path, script: Script | None = None
 ) -> Iterator[_Queries]:
-    """DuckDB with the rows of a file, without those that contradict each other, as the feed's staging table; for a
-    fact table, with the tables that its rows refer to."""
+    """Open a DuckDB with the rows of a file as the feed's staging table, except rows that contradict each other.
+
+    script: a fact table; the tables that its rows are resolved with are added.
+    """
     if not parquet.is_file():
-        raise StagedRowsMissing(f"The rows of a staged file are gone: materialize {contract.staging_table} again.")
+        raise StagedRowsMissing(f"The staged rows of a file are missing: materialize {contract.staging_table} again.")
     referred = {"student_alias", *script.mentions(frozenset(scripts()), "resolve")} if script else set()
     conflicts = "row_reject WHERE reason_code = 'conflicting_duplicate' AND file_id ="
     with duckdb_beside(parquet.parent, MEMORY, PROCESSORS) as connection:

@@ -1,7 +1,7 @@
-"""The core step: staged rows into their dimension or fact table, counted, in one transaction.
+"""The core step: merge staged rows into their dimension or fact table and count the outcomes, in one transaction.
 
-Belongs here: what is the same for every feed around its SQL file: which files are merged together, the counts, the
-rows that a snapshot or window no longer holds. Does not belong here: the statements (`sql/core`, `sql/merge`).
+Contains what all feeds share: which files are merged together, the counts, and the withdrawal of rows that a snapshot
+or window no longer contains; not the statements (see `sql/core`, `sql/merge`).
 """
 
 from dataclasses import astuple, dataclass
@@ -27,7 +27,7 @@ BIG_LOAD_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Changed:
-    """What a merge did to its table: rows added, changed and withdrawn."""
+    """The numbers of rows that a merge added, changed and withdrew in its table."""
 
     rows_added: int = 0
     rows_changed: int = 0
@@ -39,10 +39,10 @@ class Changed:
 
 
 def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run_id: str) -> Changed:
-    """Merge all staged and waiting rows of a feed. Returns what that changed.
+    """Merge all staged and waiting rows of a feed. Return the numbers of changed rows.
 
-    Each row ends as loaded, updated, unchanged or waiting (its student is not known yet), and the file's counts
-    say so. A waiting row stays in staging and is merged when its student arrives.
+    Each row ends as loaded, updated, unchanged or waiting (its student is not known yet), and is counted as such for
+    its file. A waiting row stays in staging and is merged when its student arrives.
     """
     script = scripts()[contract.loads]
     large = _merge_large_files(warehouse, script, contract, settings, run_id)
@@ -60,14 +60,16 @@ def merge_feed(warehouse: Warehouse, contract: Contract, settings: Settings, run
             tx.run(script, "waiting")
             _keep_only_waiting_rows(tx, contract)
             _drop(tx, "incoming", "merged", "waiting")
-        return large + _settled(tx, script, due, before, run_id)
+        return large + _finish(tx, script, due, before, run_id)
 
 
 def _merge_large_files(
     warehouse: Warehouse, script: Script, contract: Contract, settings: Settings, run_id: str
 ) -> Changed:
-    """Add the rows of large files to the facts, the newest first, in a transaction of their own: their references are
-    checked all together, not by the database row by row. One that may meet facts is left to be merged like any other.
+    """Insert the rows of large files into their fact table, newest file first, in a separate transaction.
+
+    Foreign keys are checked in bulk instead of by the database row by row. A file with days for which there are facts
+    already is moved to the staging table, to be merged like a small file.
     """
     if not script.is_fact or not has_staged_rows(settings):
         return Changed()
@@ -85,13 +87,13 @@ def _merge_large_files(
             else:
                 add_facts(tx, script, contract, file, names, settings)
                 tx.enforce_key(script)
-                _note_what_was_merged(tx, script)
+                _record_merged(tx, script)
                 _drop(tx, "merged")
-        return _settled(tx, script, large, before, run_id)
+        return _finish(tx, script, large, before, run_id)
 
 
-def _settled(tx: Transaction, script: Script, files: list[LedgerFile], before: dict[str, int], run_id: str) -> Changed:
-    """Write the outcome of files that were merged, and what follows from it. Returns it too."""
+def _finish(tx: Transaction, script: Script, files: list[LedgerFile], before: dict[str, int], run_id: str) -> Changed:
+    """Write the outcomes of merged files, add foreign keys and update statistics. Return what the merge changed."""
     if not files:
         return Changed()
     passing(CrashPoint.BEFORE_LEDGER)
@@ -106,7 +108,7 @@ def _settled(tx: Transaction, script: Script, files: list[LedgerFile], before: d
 
 
 def _due(tx: Transaction, contract: Contract, script: Script) -> list[LedgerFile]:
-    """New files, and those with a waiting row whose student is known by now: the others need not be looked at."""
+    """Return the new files, and of the files with waiting rows those for which a student has become known."""
     files = ledger.files(tx, contract.feed, "staged", "waiting")
     if not script.is_fact or all(file.status == "staged" for file in files):
         return files
@@ -115,7 +117,7 @@ def _due(tx: Transaction, contract: Contract, script: Script) -> list[LedgerFile
 
 
 def _counted(tx: Transaction, due: list[LedgerFile]) -> dict[str, int]:
-    """What the ledger counts so far of the files that are merged, and of those after them."""
+    """Return the counts in the ledger of the feed's files from the first of `due` on."""
     return tx.query(
         "SELECT COALESCE(SUM(rows_loaded), 0) AS rows_added, COALESCE(SUM(rows_updated), 0) AS rows_changed,"
         " COALESCE(SUM(rows_withdrawn), 0) AS rows_withdrawn FROM ingest_file WHERE feed = ? AND file_id >= ?",
@@ -124,7 +126,7 @@ def _counted(tx: Transaction, due: list[LedgerFile]) -> dict[str, int]:
 
 
 def _is_big(tx: Transaction, script: Script, changed: Changed) -> bool:
-    """Whether so much of a table is new that the planner's picture of it is wrong."""
+    """Return whether so many rows of a table changed that the planner's statistics must be updated."""
     rows = changed.rows_added + changed.rows_changed
     return rows >= max(BIG_LOAD_ROWS, BIG_LOAD_SHARE * int(tx.value(script.row_count_query)))
 
@@ -132,7 +134,7 @@ def _is_big(tx: Transaction, script: Script, changed: Changed) -> bool:
 def _merge_facts(
     tx: Transaction, script: Script, contract: Contract, settings: Settings, due: list[LedgerFile]
 ) -> None:
-    """Files that only add are merged together; each that is the whole truth of something after them, on its own."""
+    """Merge the delta files together, then each snapshot and window file separately, in order of effective day."""
     tx.enforce_key(script)
     names = fact_names(script)
     merge, bulk, snapshot = sql_file("merge", "fact"), sql_file("bulk", "fact"), sql_file("merge", "snapshot")
@@ -150,7 +152,7 @@ def _merge_facts(
         else:
             tx.run(bulk, "add", names)
         passing(CrashPoint.MID_LOAD)
-        _note_what_was_merged(tx, script)
+        _record_merged(tx, script)
         if files[0].load_mode is not LoadMode.DELTA and files[0].status == "staged":
             _sweep_unless_suspicious(tx, snapshot, names, files[0], settings)
         _keep_only_waiting_rows(tx, contract)
@@ -158,21 +160,22 @@ def _merge_facts(
 
 
 def _make_due(tx: Transaction, script: Script, files: list[LedgerFile]) -> str:
-    """Name the files that are merged next in the table `due`. Returns which facts they may be about."""
+    """Write the files to merge next to the table `due`. Return the condition for facts that they may update."""
     tx.create_temporary("due", pd.DataFrame({"file_id": [file.file_id for file in files]}))
     tx.refresh_statistics("due")
     return _near(tx, script)
 
 
 def _may_meet(tx: Transaction, names: Names) -> bool:
-    """Whether facts are there that the rows of the files in `due` may be about, or were withdrawn by newer files."""
+    """Return whether there are facts that the files in `due` may update, or that newer files withdrew."""
     return bool(tx.count(sql_file("bulk", "fact").statements("may_meet", names)[0]))
 
 
 def _near(tx: Transaction, script: Script) -> str:
-    """Which facts t a staged row may be about: those of its file's days where the key finds them by day, else all.
+    """Return a SQL condition for the facts t that the staged rows may update.
 
-    The days stand in the statement: from numbers the planner of PostgreSQL sees that it need not read years of facts.
+    It selects the days of the files in `due` if the key begins with the day, and all facts otherwise. The days are
+    literals, so that the planner of PostgreSQL knows that it does not need to read years of facts.
     """
     if script.primary_key[0] != script.day_column:
         return "1 = 1"
@@ -181,20 +184,20 @@ def _near(tx: Transaction, script: Script) -> str:
 
 
 def _merge_slices(tx: Transaction, script: Script, settings: Settings) -> None:
-    """The roster: one effective day of one file after the other."""
+    """Merge the roster, one effective day of one file at a time."""
     files = {file.file_id: file for file in ledger.files(tx, "students", "staged")}
     for slice_ in tx.query(script.statements("slices")[0]):
         tx.create_temporary("slice", pd.DataFrame([slice_]))
         tx.run(script, "merge")
         tx.run(sql_file("merge", "merged"), "count")
         passing(CrashPoint.MID_LOAD)
-        _note_what_was_merged(tx, script)
+        _record_merged(tx, script)
         if files[slice_["file_id"]].load_mode is LoadMode.SNAPSHOT:
             _sweep_unless_suspicious(tx, script, {}, files[slice_["file_id"]], settings)
         _drop(tx, "incoming", "merged")
 
 
-def _note_what_was_merged(tx: Transaction, script: Script) -> None:
+def _record_merged(tx: Transaction, script: Script) -> None:
     tx.run(scripts()["ingest_file"], "after_merge")
     tx.run(scripts()["touched_student"], "after_merge")
     if script.is_fact:
@@ -203,9 +206,9 @@ def _note_what_was_merged(tx: Transaction, script: Script) -> None:
 
 
 def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
-    """Rows of a file with waiting rows leave staging once they are merged: only the waiting ones are due again.
+    """Delete the merged rows of files with waiting rows from staging, so that only the waiting rows are merged again.
 
-    The files are named one by one: a query in a DELETE makes SQLite remember each row first, 24 bytes of memory a row.
+    The file ids are literals, because with a subquery in a DELETE SQLite collects all rows first, 24 bytes per row.
     """
     files = tx.numbers("SELECT DISTINCT file_id FROM waiting")
     if not files:
@@ -225,8 +228,8 @@ def _keep_only_waiting_rows(tx: Transaction, contract: Contract) -> None:
 
 
 def sweep(tx: Transaction, script: Script, names: Names) -> int:
-    """Withdraw the rows that a snapshot or window no longer holds. Returns how many. Needs the table `scope`."""
-    withdrawn, _ = _look_for_vanished(tx, script, names)
+    """Withdraw the rows that a snapshot or window no longer contains. Return their number. Needs the table `scope`."""
+    withdrawn, _ = _find_vanished(tx, script, names)
     _withdraw(tx, script, names)
     return withdrawn
 
@@ -234,13 +237,13 @@ def sweep(tx: Transaction, script: Script, names: Names) -> int:
 def _sweep_unless_suspicious(
     tx: Transaction, script: Script, names: Names, file: LedgerFile, settings: Settings
 ) -> None:
-    """Withdraw what vanished, or hold it back until an operator allows it and leave the old rows as they are.
+    """Withdraw the rows that the file no longer contains, or hold the withdrawal until an operator allows it.
 
-    Held back when more would vanish than the settings allow, or when a refused row of the file does not say which
-    student it is about: it may be one of those that seem to be missing. Students with refused rows are left out.
+    It is held if more rows would be withdrawn than the settings allow, or if a rejected row of the file has no student
+    id, because that row may belong to a student who seems to be missing. Students with rejected rows are left out.
     """
     tx.run(script, "scope", names)
-    vanished, covered = _look_for_vanished(tx, script, names)
+    vanished, covered = _find_vanished(tx, script, names)
     if vanished and (_is_suspicious(vanished, covered, settings) or _has_nameless_rejects(tx, file)):
         tx.execute("UPDATE ingest_file SET sweep = 'held' WHERE file_id IN (SELECT file_id FROM scope)")
         _drop(tx, "vanished", "scope")
@@ -248,8 +251,8 @@ def _sweep_unless_suspicious(
         _withdraw(tx, script, names)
 
 
-def _look_for_vanished(tx: Transaction, script: Script, names: Names) -> tuple[int, int]:
-    """How many rows the file does not hold, of how many that it speaks about."""
+def _find_vanished(tx: Transaction, script: Script, names: Names) -> tuple[int, int]:
+    """Return how many rows in the scope of a file are missing from it, and how many rows are in its scope."""
     tx.run(script, "vanished", names)
     vanished = int(tx.value("SELECT COUNT(*) FROM vanished"))
     return vanished, int(tx.value(script.statements("covered", names)[0]))
@@ -276,7 +279,7 @@ def _has_nameless_rejects(tx: Transaction, file: LedgerFile) -> bool:
 
 
 def _write_outcomes(tx: Transaction, files: list[LedgerFile], run_id: str) -> None:
-    """Write the outcome of each file whose rows found their place or begin to wait; leave the others alone."""
+    """Write the outcome of each file that was merged or whose number of waiting rows changed."""
     waiting = "rows_read - rows_loaded - rows_updated - rows_unchanged - rows_rejected"
     tx.execute(
         f"UPDATE ingest_file SET rows_waiting = {waiting},"

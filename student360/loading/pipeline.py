@@ -1,7 +1,6 @@
-"""The whole way from the landing folder to the risk monitor in one process, in the order of the asset graph.
+"""Run all steps from the landing folder to the risk monitor in one process, in the order of the asset graph.
 
-Belongs here: the order, for what runs without Dagster (`python -m student360 reprocess`, tests). Does not belong here:
-the steps themselves.
+Used where Dagster is not: `python -m student360 reprocess` and tests. The steps are in the other modules.
 """
 
 from collections.abc import Collection
@@ -17,7 +16,7 @@ from student360.warehouse.warehouse import Warehouse
 
 
 def load_all(warehouse: Warehouse, settings: Settings, run_id: str) -> None:
-    """Take in what is ready and bring everything up to date, as the ingest job does."""
+    """Load the files that are ready and refresh all tables, as the ingest job does."""
     for contract in contracts().values():
         receive(warehouse, settings, contract, run_id)
     load_received(warehouse, settings, run_id)
@@ -25,7 +24,7 @@ def load_all(warehouse: Warehouse, settings: Settings, run_id: str) -> None:
 
 
 def load_received(warehouse: Warehouse, settings: Settings, run_id: str, feeds: Collection[str] | None = None) -> None:
-    """From the ledger to the risk monitor: what was received (of some feeds, or of all) is staged and merged."""
+    """Stage and merge the received files of the given feeds (all by default), then refresh the marts."""
     chosen = [contract for contract in contracts().values() if feeds is None or contract.feed in feeds]
     for contract in chosen:
         stage_feed(warehouse, contract, settings, run_id)

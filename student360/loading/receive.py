@@ -1,7 +1,7 @@
-"""The raw step: take what is ready in the landing folder and enter it in the ledger.
+"""The raw step: claim the files that are ready in the landing folder and register them in the ledger.
 
-Belongs here: readiness, claim, hash, entry, recovery of what an earlier run left behind. Does not belong here:
-what is inside the files (`stage.py`).
+Contains readiness, claim, hash, registration, archiving, and recovery after a run that did not finish; not the reading
+of the files (see `stage.py`).
 """
 
 import os
@@ -42,23 +42,23 @@ _FIRST_SEEN: dict[str, float] = {}
 
 
 class FolderProblem(Exception):
-    """The folders cannot be used safely; says which and what to do, and names no file: a name can name a person."""
+    """The data folders cannot be used safely. The message has no file names, which can contain a person's name."""
 
 
 @contextmanager
 def naming_no_file() -> Iterator[None]:
-    """The operating system's errors quote the names of files; this says the same without."""
+    """Translate OSError, whose messages quote file names, to FolderProblem without them."""
     try:
         yield
     except OSError as error:
         raise FolderProblem(
-            f"{os.strerror(error.errno or 0)}, while files were read or moved below STUDENT360_DATA_DIR. Nothing was "
-            "lost: the next run goes on from here."
+            f"Reading or moving files in STUDENT360_DATA_DIR failed: {os.strerror(error.errno or 0)}. Nothing was "
+            "lost: the next run continues with these files."
         ) from None
 
 
 def prepare_folders(settings: Settings) -> None:
-    """Create the data folders, private to the user, and check that files can be moved between them in one rename.
+    """Create the data folders, accessible only to the user, and check that files can be renamed between them.
 
     Raises FolderProblem.
     """
@@ -74,15 +74,15 @@ def prepare_folders(settings: Settings) -> None:
             )
     if len({folder.stat().st_dev for folder in folders}) > 1:
         raise FolderProblem(
-            "landing, work, processed and quarantine must lie on one file system, so that a file is moved "
-            "in one step: put STUDENT360_DATA_DIR on one disk."
+            "landing, work, processed and quarantine must be on one file system, so that a file can be moved between "
+            "them by a rename: put STUDENT360_DATA_DIR on one disk."
         )
 
 
 def ready_files(settings: Settings, feed: str, tickets: Collection[str] | None = None) -> list[LandedFile]:
-    """The complete files of a feed in landing, with those that nobody can tell.
+    """Return the complete files of a feed in landing, and those of unknown feed.
 
-    Complete is what has a ticket from the sensor; without tickets, what stays unchanged for the settle time.
+    Complete are the files with a ticket from the sensor; without tickets, those unchanged for the settle time.
     """
     landed = landed_files(settings.landing)
     now = time.monotonic()
@@ -99,7 +99,7 @@ def ready_files(settings: Settings, feed: str, tickets: Collection[str] | None =
 
 
 def recognised_feed(path: Path, name: str) -> str | None:
-    """The feed of a file by its name, else by its header; None if it is none of ours."""
+    """Return the feed of a file, recognized by its name or else by its header; None if it is unknown."""
     with open_regular(path) as stream:
         return recognise(name, first_line(stream.read(HEADER_BYTES)), contracts())
 
@@ -111,10 +111,10 @@ def receive(
     run_id: str,
     tickets: Collection[str] | None = None,
 ) -> None:
-    """Claim the ready files of a feed (and those that nobody can tell) and enter them in the ledger.
+    """Claim the ready files of a feed, and those of unknown feed, and register them in the ledger.
 
-    First finishes what an earlier run left in the work folder. Killed anywhere, it can be run again. Raises
-    FolderProblem.
+    First registers the files that an earlier run left in the work folder. If the process is killed at any point, a
+    repeated call finishes the work. Raises FolderProblem.
     """
     prepare_folders(settings)
     with naming_no_file():
@@ -124,7 +124,7 @@ def receive(
 
 
 def _claimed(files: list[LandedFile], settings: Settings) -> list[Path]:
-    """Take the files that nobody is still writing to into the work folder."""
+    """Move the files that no process has open for writing to the work folder."""
     claimed = []
     for file in files:
         if is_being_written(file.path):
@@ -149,7 +149,7 @@ def _work_files(settings: Settings) -> list[Path]:
 
 
 def _unentered(warehouse: Warehouse, settings: Settings) -> list[Path]:
-    """Files in the work folder that were claimed (or put there by hand) and never entered."""
+    """Return files in the work folder that were claimed (or put there manually) and are not in the ledger."""
     waiting = _work_files(settings)
     if not waiting:
         return []
@@ -197,10 +197,10 @@ def _arrival(path: Path, settings: Settings) -> ledger.Arrival:
 
 
 def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
-    """Move every file whose outcome is committed to where the ledger says it belongs, with its refused rows beside.
+    """Move every file with a committed outcome to its archive folder, and write its rejected rows to a CSV to correct.
 
-    A file that was written to after it was read goes back to landing: its new bytes are another content. A file
-    that was moved by a run that died before it could note so is found by its claim.
+    A file that was changed after it was read is moved back to landing, because it has new content. A file that was
+    moved by a run that was killed before it could record the path is found by its claim id.
     """
     with warehouse.reading() as tx:
         unarchived = {claim: drop for claim, drop in ledger.drops(tx, only_unarchived=True).items() if drop.is_final}
@@ -209,7 +209,7 @@ def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
     if not unarchived:
         return
     with naming_no_file():
-        places = _in_their_last_places(unarchived, settings)
+        places = _move_to_archive(unarchived, settings)
         to_correct = {
             drop.file_id: _write_to_correct(places[key], drop, wrong[drop.file_id], settings)
             for key, drop in unarchived.items()
@@ -223,8 +223,8 @@ def archive_finished(warehouse: Warehouse, settings: Settings) -> None:
             ledger.note_to_correct(tx, file_id, str(path.relative_to(settings.data_dir)))
 
 
-def _in_their_last_places(unarchived: Mapping[str, ledger.Drop], settings: Settings) -> dict[str, Path]:
-    """Move files to where their outcome sends them. Returns where each lies now; one that is nowhere is left out."""
+def _move_to_archive(unarchived: Mapping[str, ledger.Drop], settings: Settings) -> dict[str, Path]:
+    """Move files to the folder of their outcome. Return their paths by claim id, without files that were not found."""
     places: dict[str, Path] = {}
     at_work = {claim_id(path): path for path in _work_files(settings)}
     for key, drop in unarchived.items():
@@ -253,7 +253,10 @@ def _archived(path: Path, drop: ledger.Drop, folder: Path, settings: Settings) -
 
 
 def _moved(key: str, folder: Path, settings: Settings) -> Path | None:
-    """The place of a file that is not in the work folder: moved already, or loaded again from the archive."""
+    """Return the path of a file that is not in the work folder, as it was archived before; None if not found.
+
+    It is moved if its outcome changed, because it was loaded again from the archive.
+    """
     for other in (folder, settings.processed, settings.quarantine):
         found = next(other.rglob(f"*__{key}__*"), None)
         if found is not None:

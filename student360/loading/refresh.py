@@ -29,16 +29,17 @@ def refresh_reference_tables(
 ) -> dict[str, dict[str, int]]:
     """Refresh the tables of reference data in one transaction, in the order given.
 
-    Returns the figures of `refresh` by table. Raises ReferenceProblem.
+    Return the figures of `refresh` by table. Raises ReferenceProblem.
     """
     with warehouse.transaction() as tx:
         return {table.name: refresh(tx, table, settings) for table in tables}
 
 
 def refresh_marts(warehouse: Warehouse, marts: Iterable[Script], settings: Settings) -> dict[str, dict[str, int]]:
-    """Refresh the tables of the marts in one transaction, in the order given; views need no refresh.
+    """Refresh the tables of the marts in one transaction, in the order given. Views need no refresh.
 
-    One transaction, so that no reader sees a month without the risk that follows from it. Returns as above.
+    One transaction, so that readers never see monthly figures without the risk computed from them. Return the figures
+    of `refresh` by table.
     """
     with warehouse.transaction() as tx:
         _store_settings(tx, settings)
@@ -48,9 +49,9 @@ def refresh_marts(warehouse: Warehouse, marts: Iterable[Script], settings: Setti
 def refresh(tx: Transaction, table: Script, settings: Settings) -> dict[str, int]:
     """Refresh one table that no feed loads.
 
-    A table that is computed from its reference file alone is skipped while file and SQL are unchanged. A reference
-    file with mistakes is refused as a whole: the rules accepted before stay in force (`refused_rules`). Returns the
-    figures that the section `changed` of its file selects (name: number). Raises ReferenceProblem where no rules were
+    A table that is computed only from its reference file is skipped while file and SQL are unchanged. A reference file
+    with mistakes is rejected as a whole, and the rules accepted before stay in force (`refused_rules`). Return the
+    figures that the section `changed` of the SQL file selects (name: number). Raises ReferenceProblem if no rules were
     accepted before.
     """
     if table.name == "student_risk":
@@ -74,7 +75,7 @@ def refresh(tx: Transaction, table: Script, settings: Settings) -> dict[str, int
 
 
 def _accepted_rules(tx: Transaction, script: Script, settings: Settings) -> pd.DataFrame | None:
-    """The rows of a table's reference file, or of the one that was accepted last."""
+    """Return the rows of a table's reference file, or of its last accepted version if it has mistakes."""
     accepted = f"accepted:{script.name}"
     try:
         text = reference_text(script.name, settings)
@@ -92,21 +93,21 @@ def _accepted_rules(tx: Transaction, script: Script, settings: Settings) -> pd.D
 
 
 def _rules_in_force(tx: Transaction) -> str:
-    """A hash of everything that figures, tiers and their reasons depend on beside the data."""
+    """Return a hash of everything except the data that figures, tiers and their reasons depend on."""
     known = ledger.settings(tx)
-    told = {name: value for name, value in known.items() if name.startswith("accepted:")}
-    told |= {name: known.get(name, "") for name in ("rule_set", "language", "day_rule", "attendance_sent")}
-    return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()[:16]
+    rules = {name: value for name, value in known.items() if name.startswith("accepted:")}
+    rules |= {name: known.get(name, "") for name in ("rule_set", "language", "day_rule", "attendance_sent")}
+    return hashlib.sha256(repr(sorted(rules.items())).encode()).hexdigest()[:16]
 
 
 def refused_rules(tx: Transaction, script: Script) -> list[Mistake]:
-    """Why the reference file of a table, as it is now, was refused; empty if it is in force."""
-    told = ledger.setting(tx, f"refused:{script.name}")
-    return [Mistake(**mistake) for mistake in json.loads(told or "[]")]
+    """Return the mistakes for which the current reference file of a table was rejected; empty if it is in force."""
+    stored = ledger.setting(tx, f"refused:{script.name}")
+    return [Mistake(**mistake) for mistake in json.loads(stored or "[]")]
 
 
 def _store_settings(tx: Transaction, settings: Settings) -> None:
-    """Store the settings that views read; figures that were computed under other settings are computed again."""
+    """Store the settings that views read. If one that figures depend on changed, mark all figures for recomputation."""
     before = ledger.settings(tx)
     if tx.count("SELECT COUNT(*) FROM risk_rules WHERE rule_set = ?", (settings.rule_set,)):
         ledger.setting_changed(tx, "rule_set", settings.rule_set)

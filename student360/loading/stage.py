@@ -1,7 +1,7 @@
-"""The staging step: claimed files to typed rows, rejects and counts, file by file.
+"""The staging step: turns claimed files into typed rows, rejects and counts, file by file.
 
-Belongs here: what is done with a file from opening it to its row in the ledger. Does not belong here: how a cell
-is cleaned (`ingest/`), how rows get into their fact table (`merge.py`).
+Contains the processing of a file from opening it to its update in the ledger; not the cleaning of cells (see `ingest/`)
+nor the merge into fact tables (see `merge.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,7 +38,7 @@ MANY_ROWS = 500_000
 
 @dataclass
 class Progress:
-    """What has been counted of a file so far."""
+    """The counts and warnings of a file so far."""
 
     read: int = 0
     blank: int = 0
@@ -50,11 +50,11 @@ class Progress:
     odd: dict[str, set[str]] = field(default_factory=dict)
 
     def warn(self, code: str, names: Iterable[str] = ()) -> None:
-        """Note something odd but harmless (problems.WARNINGS) about some columns."""
+        """Record a warning (a key of problems.WARNINGS) about some columns."""
         self.odd.setdefault(code, set()).update(names)
 
     def spans(self, days: pd.Series) -> None:
-        """Note which days (yyyymmdd, Int64) some rows are about."""
+        """Extend the range of days by those of some rows (yyyymmdd, Int64)."""
         known = days.dropna()
         if len(known):
             first, last = int(known.min()), int(known.max())
@@ -67,15 +67,14 @@ class Progress:
 
 
 class OrderDisproved(Exception):
-    """A date late in a file contradicts those that proved its order."""
+    """A date contradicts the order of day and month that earlier dates of the file proved."""
 
 
 class DateOrders:
-    """Which of day and month comes first in each date column of a file: as the feed's setting says, else as the whole
-    file proves.
+    """The order of day and month in each date column of a file: from the feed's setting, or else proved by the file.
 
-    When the first date comes that is not ISO (most files have none), the file is looked through until there is proof:
-    of 5 million rows that takes 0.2 s, to the end 1.2. What comes after may disprove it.
+    At the first date that is not ISO (most files have none) the file is scanned until a date proves the order. For 5
+    million rows this takes 0.2 s; a scan of the whole file takes 1.2 s. Later dates may disprove the order.
     """
 
     def __init__(self, contract: Contract, settings: Settings, path: Path) -> None:
@@ -84,34 +83,34 @@ class DateOrders:
         self._dates = [column.name for column in contract.columns if column.kind in (Kind.DAY, Kind.DATE)]
         self._fixed = settings.date_order[contract.feed]
         self._found = dict.fromkeys(self._dates, Evidence())
-        self._told: dict[str, DateOrder] = {}
+        self._returned: dict[str, DateOrder] = {}
         self._is_whole_file_seen = path.stat().st_size <= BLOCK_BYTES
 
     def of(self, chunk: Chunk) -> Mapping[str, DateOrder]:
-        """The orders for a chunk of the file, by column; a column without dates that need one may be left out.
+        """Return the orders for a chunk of the file, by column. Columns without dates that need one may be left out.
 
-        Raises OrderDisproved where chunks before were told another order: then the whole file is to be asked.
+        Raises OrderDisproved if another order was returned for earlier chunks. Call `ask_the_whole_file` then.
         """
         if self._fixed is not DateOrder.UNKNOWN:
             return dict.fromkeys(self._dates, self._fixed)
         self._note(chunk)
         if not self._is_whole_file_seen and DateOrder.UNKNOWN in self._orders().values():
-            self._look_through(until_proven=True)
+            self._scan(until_proven=True)
         orders = self._orders()
-        if any(orders[name] is not order for name, order in self._told.items()):
+        if any(orders[name] is not order for name, order in self._returned.items()):
             raise OrderDisproved
-        self._told = orders
+        self._returned = orders
         return orders
 
     def ask_the_whole_file(self) -> None:
-        """Begin again, knowing all that the file proves."""
-        self._told = {}
-        self._look_through(until_proven=False)
+        """Scan the whole file, and allow the chunks to be read again from the first."""
+        self._returned = {}
+        self._scan(until_proven=False)
 
     def _orders(self) -> dict[str, DateOrder]:
         return {name: found.order for name, found in self._found.items() if found.is_needed}
 
-    def _look_through(self, until_proven: bool) -> None:
+    def _scan(self, until_proven: bool) -> None:
         with open_regular(self._path) as stream:
             for chunk in StrictCsv(stream, self._contract, only=self._dates):
                 self._note(chunk)
@@ -128,7 +127,7 @@ class DateOrders:
 
 @dataclass(frozen=True)
 class ClaimedFiles:
-    """The files of a feed that are entered in the ledger and not yet staged: what a raw asset hands on."""
+    """The files of a feed that are in the ledger and not yet staged: the output of a raw asset."""
 
     contract: Contract
     warehouse: Warehouse
@@ -136,7 +135,7 @@ class ClaimedFiles:
     run_id: str
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
-        """Staging rows, chunk by chunk; rejects and counts are written in the same transaction on the way."""
+        """Yield staging rows in chunks. Rejects and counts are written to the ledger in the same transaction."""
         with self.warehouse.transaction() as tx:
             receive_again_what_is_missing(tx, self.contract, self.settings)
             _clear_last_batch(tx, self.contract)
@@ -149,9 +148,9 @@ class ClaimedFiles:
     def _rows_of(self, tx: Transaction, file: LedgerFile) -> Iterator[pd.DataFrame]:
         progress = Progress()
         try:
-            with _as_a_fault_of_ours():
+            with _internal_errors_as_bad_file():
                 path = _place(self.settings, file)
-                _rename_content(tx, file, path)
+                _update_hash(tx, file, path)
                 orders = DateOrders(self.contract, self.settings, path)
             is_large_one = is_large(file, path, self.contract, self.settings)
             rows_of = self._rows_of_large if is_large_one else self._rows_of_small
@@ -193,7 +192,7 @@ class ClaimedFiles:
     def _rows_of_small(
         self, tx: Transaction, file: LedgerFile, path: Path, orders: DateOrders, progress: Progress
     ) -> Iterator[pd.DataFrame]:
-        """All rows, for the staging table."""
+        """Yield all rows, for the staging table."""
         with closing(Repeats(self.contract, self.settings.data_dir)) as repeats:
             yield from self._typed_rows(tx, file, path, orders, progress, repeats)
             lines = repeats.contradicting_lines()
@@ -202,10 +201,13 @@ class ClaimedFiles:
     def _rows_of_large(
         self, tx: Transaction, file: LedgerFile, path: Path, orders: DateOrders, progress: Progress
     ) -> Iterator[pd.DataFrame]:
-        """All rows go into a Parquet file; into the staging table those that contradict each other, until they are
-        refused, and then examples. A file of corrections goes there as a whole: its rows are looked up there."""
+        """Write all rows to a Parquet file. Yield the rows that the staging table needs.
+
+        These are rows that contradict each other, which are removed again when they are rejected, and then sample rows.
+        All rows of a file of corrections are yielded, because the rows that they correct are found through the table.
+        """
         share_reserves()
-        with closing(Repeats(self.contract, self.settings.data_dir)) as repeats, _as_a_fault_of_ours():
+        with closing(Repeats(self.contract, self.settings.data_dir)) as repeats, _internal_errors_as_bad_file():
             kept = ParquetRows(self.contract, self.settings)
             kept.write(self._typed_rows(tx, file, path, orders, progress, repeats))
             lines = repeats.contradicting_lines()
@@ -228,10 +230,10 @@ class ClaimedFiles:
         progress: Progress,
         repeats: Repeats,
     ) -> Iterator[pd.DataFrame]:
-        """The rows of a file, counted and noted in `progress` and `repeats`."""
+        """Yield the typed rows of a file, and record them in `progress` and `repeats`."""
         fact = scripts()[self.contract.loads]
         day = fact.day_column if fact.is_fact else ""
-        with _as_a_fault_of_ours(), open_regular(path) as stream:
+        with _internal_errors_as_bad_file(), open_regular(path) as stream:
             reader = StrictCsv(stream, self.contract)
             for rows in _typed_chunks(tx, file, reader, self.contract, orders, progress):
                 repeats.add(rows)
@@ -243,8 +245,8 @@ class ClaimedFiles:
 
 
 @contextmanager
-def _as_a_fault_of_ours() -> Iterator[None]:
-    """A fault in our own code stops this file, not the others, and quotes no value."""
+def _internal_errors_as_bad_file() -> Iterator[None]:
+    """Translate errors of our own code to BadFile, so that they stop only this file and quote no values."""
     try:
         with naming_no_file():
             yield
@@ -253,7 +255,7 @@ def _as_a_fault_of_ours() -> Iterator[None]:
 
 
 def _clear_last_batch(tx: Transaction, contract: Contract) -> None:
-    """Staging keeps the last batch for people to look at; the next one takes its place."""
+    """Delete the previous batch from staging if new files arrived. Until then it is kept for inspection."""
     pending = tx.value(
         "SELECT COUNT(*) FROM ingest_file WHERE feed = ? AND status IN ('staged', 'waiting')", (contract.feed,)
     )
@@ -273,7 +275,10 @@ def _clear_last_batch(tx: Transaction, contract: Contract) -> None:
 
 
 def _place(settings: Settings, file: LedgerFile) -> Path:
-    """Where the bytes are: in the work folder, or in the archive when the file is loaded again."""
+    """Return the path of a file: in the work folder, or in the archive if it is loaded again.
+
+    Raises BadFile if it is in neither.
+    """
     for path in settings.work.glob(f"{file.claim_id}*"):
         return path
     if file.archived_path and (settings.data_dir / file.archived_path).is_file():
@@ -281,8 +286,8 @@ def _place(settings: Settings, file: LedgerFile) -> Path:
     raise BadFile("vanished")
 
 
-def _rename_content(tx: Transaction, file: LedgerFile, path: Path) -> None:
-    """The identity of a content is the bytes that are loaded: a late writer may have changed them."""
+def _update_hash(tx: Transaction, file: LedgerFile, path: Path) -> None:
+    """Store the hash and size of the bytes that are loaded, in case the file was changed after it was claimed."""
     sha256, size = content_hash(path)
     if sha256 != file.sha256 and not tx.value("SELECT 1 AS one FROM ingest_file WHERE sha256 = ?", (sha256,)):
         tx.execute("UPDATE ingest_file SET sha256 = ?, bytes = ? WHERE file_id = ?", (sha256, size, file.file_id))
@@ -332,9 +337,10 @@ def _staged_chunks(
 
 
 def _reject_conflicts(tx: Transaction, file: LedgerFile, contract: Contract, lines: np.ndarray) -> int:
-    """Rows of one file that are about the same thing and differ are all refused: choosing one would be a guess.
+    """Reject all rows of a file that have the same natural key and different values, because none is known to be right.
 
-    Rows that are the same in everything stay; the merge counts the repeats as unchanged. `lines` are those to look at.
+    Identical rows are kept; the merge counts the repetitions as unchanged. Return the number of rejected rows.
+    lines: the lines to compare.
     """
     if not len(lines):
         return 0

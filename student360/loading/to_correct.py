@@ -1,6 +1,6 @@
-"""Refused rows as a CSV that a person corrects and drops back.
+"""Write rejected rows to a CSV that a person corrects and drops into landing.
 
-Belongs here: writing that file. Does not belong here: reading it (`ingest/reader.py`, `loading/stage.py`).
+Contains the writing of this file; not its reading (see `ingest/reader.py`, `loading/stage.py`).
 """
 
 import csv
@@ -22,11 +22,11 @@ FORMULA = re.compile(r"^[=+\-@\t\r]")
 def write_to_correct(
     source: Path, target: Path, contract: Contract, sha256: str, wrong: Mapping[int, str], whole: bool
 ) -> None:
-    """Write the refused rows of a file as they came, each with its reference and what is wrong, into a new CSV.
+    """Write the rejected rows of a file, with their original cells, a reference and the reasons, to a new CSV.
 
-    wrong: sentences by line. whole: take the good rows too, because nothing of the file was loaded. A cell that a
-    spreadsheet would take for a formula gets an apostrophe (CWE-1236), which is taken off when the file comes back.
-    The file is private to its owner and appears in one step; an old one is replaced.
+    wrong: the reasons by line. whole: include the valid rows, because no row of the file was loaded. A cell that a
+    spreadsheet would read as a formula is prefixed with an apostrophe (CWE-1236), which is removed when the file is
+    loaded. The file is accessible only to its owner and replaces an older one in a single rename.
     """
     make_private(target.parent)
     part = target.with_suffix(f".{os.getpid()}.part")  # two runs may write the same file at once

@@ -1,7 +1,7 @@
 """Run the query of an aggregate (sql/spark) on Spark DataFrames.
 
-Contains how a query finds its tables; not what is computed (`sql/spark/<name>.sql`) nor reading and writing. Sums are
-of integers and each rate is one division: a database computes the same figures to the last bit (sql/checks/agg_*.sql).
+Contains the mapping of tables to DataFrames; not the queries (see `sql/spark/<name>.sql`) nor reading and writing. Sums
+are of integers and each rate is one division, so a database computes exactly the same figures (sql/checks/agg_*.sql).
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def tables_read(script: Script) -> dict[str, list[str]]:
-    """The tables and views that the query reads, each with the columns that it names. No others leave the warehouse."""
+    """Return the tables and views that the query reads, each with the columns that it uses. Only these are exported."""
     (query,) = script.statements("query")
     read: dict[str, list[str]] = {}
     for table in sorted(script.mentions(frozenset(scripts()), "query")):
@@ -24,7 +24,7 @@ def tables_read(script: Script) -> dict[str, list[str]]:
 
 
 def aggregate(script: Script, tables: Mapping[str, "DataFrame"]) -> "DataFrame":
-    """What the query says of the given tables, by name; all of one Spark session."""
+    """Return the result of the query on the given tables, by name, which must be of one Spark session."""
     (query,) = script.statements("query")
     for name, rows in tables.items():
         rows.createOrReplaceTempView(name)

@@ -1,1 +1,1 @@
-"""The warehouse: one interface, one engine per database, the ledger, and the SQL files as objects."""
+"""The warehouse: the database interface, one engine per database, the ledger, and the SQL files as objects."""

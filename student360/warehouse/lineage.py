@@ -25,7 +25,7 @@ class Source:
 
 @dataclass(frozen=True, order=True)
 class Dependency(Source):
-    """A column that another one is derived from; `row_kind` if only through rows whose `indicator` is that."""
+    """A column that another one is derived from. row_kind: only rows with this `indicator` are used; empty for all."""
 
     row_kind: str = ""
 
@@ -34,17 +34,17 @@ class Dependency(Source):
 
     @classmethod
     def parse(cls, text: str) -> "Dependency":
-        """The inverse of str()."""
+        """Parse the result of str()."""
         source, _, row_kind = text.partition("?")
         table, _, column = source.partition(".")
         return cls(table, column, row_kind)
 
 
 def column_lineage(name: str) -> Mapping[str, tuple[Source, ...]]:
-    """The columns of other assets that each documented column of a table or view is derived from directly, sorted.
+    """Return the columns of other assets that each documented column of a table or view is derived from directly.
 
-    A column without sources (a literal, a count of rows, a value of a reference file) has an empty tuple. Tables of the
-    ledger are not assets: the result for one of them is empty.
+    The sources are sorted. A column without sources (a literal, a count of rows, a value of a reference file) has an
+    empty tuple. Tables of the ledger are not assets: the result for them is empty.
     """
     return {
         column: tuple(sorted({Source(d.table, d.column) for d in found}))
@@ -53,17 +53,17 @@ def column_lineage(name: str) -> Mapping[str, tuple[Source, ...]]:
 
 
 def feed_columns(name: str, column: str) -> tuple[Source, ...]:
-    """The columns of the feeds that a column is derived from, directly or through other assets, sorted.
+    """Return the columns of the feeds that a column is derived from, directly or through other assets, sorted.
 
-    The risk measures are rows of one table, told apart by `indicator`: a value that is taken from the rows of one
-    indicator is followed through those rows only.
+    The risk measures are rows of one table, distinguished by `indicator`. A value computed from the rows of one
+    indicator is traced through those rows only.
     """
     raw = {contract.raw_asset for contract in contracts().values()}
-    every = _followed(Dependency(name, column), set())
+    every = _with_dependencies(Dependency(name, column), set())
     return tuple(sorted({Source(d.table, d.column) for d in every if d.table in raw}))
 
 
-def _followed(start: Dependency, seen: set[Dependency]) -> Iterator[Dependency]:
+def _with_dependencies(start: Dependency, seen: set[Dependency]) -> Iterator[Dependency]:
     seen.add(start)
     yield start
     for found in _dependencies().get(start.table, {}).get(start.column, ()):
@@ -71,7 +71,7 @@ def _followed(start: Dependency, seen: set[Dependency]) -> Iterator[Dependency]:
             continue
         following = Dependency(found.table, found.column, found.row_kind or start.row_kind)
         if following not in seen:
-            yield from _followed(following, seen)
+            yield from _with_dependencies(following, seen)
 
 
 @cache

@@ -1,7 +1,7 @@
-"""PostgreSQL through ADBC: what only PostgreSQL needs.
+"""The PostgreSQL engine, through ADBC: connecting, locking, types, comments and error codes.
 
-Belongs here: connecting, locking, types, comments and error codes of this engine. Does not belong here: anything that
-the other engine does the same way (`transaction.py`, `warehouse.py`), its URL (`student360/urls.py`).
+Contains only what differs from SQLite; not what both engines share (see `transaction.py`, `warehouse.py`) nor the URL
+(see `student360/urls.py`).
 """
 
 import atexit
@@ -25,8 +25,8 @@ from student360.warehouse.scripts import Script
 OLDEST_VERSION = 13
 CONNECTION_DEFAULTS = {"connect_timeout": "10", "application_name": "student360"}
 PATIENCE_SECONDS = 20.0
-# Two engines, one order of text: by code point, whatever the database's collation is. An index of rows as they lie
-# finds blocks, never single rows: without statistics the planner may take months, which are few, for a row's key.
+# Text sorts by code point, as on SQLite, whatever the database's collation is. A BRIN index finds blocks, not single
+# rows: without statistics the planner may assume that a month identifies a row, although there are few months.
 FRAGMENTS = {
     "strict": "",
     "keyed": "",
@@ -46,12 +46,13 @@ ARROW_TYPES = {
     "real": pa.float64(),
     "date": pa.date32(),
 }
-# jit costs more than it saves on the risk view; a merge sorts a batch, so it may use some memory for that.
+# jit costs more than it saves on the risk view.
 TRANSACTION_SETTINGS = {"TimeZone": "UTC", "DateStyle": "ISO", "client_min_messages": "warning", "jit": "off"}
-# Facts that were loaded newest first lie in order by stretches: to the planner, which thinks of disks that turn, a few
-# days of them seem worth less than a look through all.
+# Facts that were loaded newest first are in order only in stretches. With the default cost, meant for rotating disks,
+# the planner would read the whole table instead of using the index for a few days.
 READER_SETTINGS = {"random_page_cost": "1.1"}
-# A writer that died holds its lock until the server notices: within seconds, also when its whole machine is gone.
+# A merge sorts a batch, so it gets more memory. A killed writer holds its lock until the server notices: within seconds
+# if its process ended, within a minute (30 s + 3 x 10 s) if its whole machine is gone.
 WRITER_SETTINGS = {
     "work_mem": "64MB",
     "statement_timeout": "0",
@@ -60,7 +61,7 @@ WRITER_SETTINGS = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
-LOOK_FOR_THE_WRITER = (
+CHECK_CLIENT_CONNECTION = (
     "CASE WHEN current_setting('server_version_num')::int >= 140000"
     " THEN set_config('client_connection_check_interval', '5s', true) END"
 )
@@ -70,7 +71,7 @@ QUOTABLE = ("08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "5
 UNAVAILABLE = ("08", "57P", "53300")
 WORDS = {
     "22": "a value does not fit its column",
-    "23": "a constraint was broken",
+    "23": "a constraint was violated",
     "42501": "the database user may not do this. Grant it CREATE on the database, or ALL on a schema of its own",
     "53100": "the server's disk is full",
     "53300": "the server has too many connections. Raise max_connections",
@@ -82,7 +83,7 @@ CONNECTING = (
     ),
     (r"database \".*\" does not exist", "there is no such database. Create it: createdb -O <user> <database>"),
     (r"role \".*\" does not exist", "there is no such database user. Create it: createuser --pwprompt <user>"),
-    ("no pg_hba.conf entry", "the server does not let this user in from here. Add a line to its pg_hba.conf"),
+    ("no pg_hba.conf entry", "the server does not accept this user from this host. Add a line to its pg_hba.conf"),
     ("permission denied for database", "the database user may not connect to this database. GRANT CONNECT to it"),
     ("could not translate host name", "there is no such host. Check the host in {variable}"),
     ("starting up|shutting down|recovery", "the server is not ready yet"),
@@ -92,7 +93,7 @@ CONNECTING = (
         "the server is down, or not at that address",
     ),
 )
-WORTH_WAITING_FOR = ("not ready yet", "is down", "too many connections")
+TRANSIENT = ("not ready yet", "is down", "too many connections")
 
 
 class PostgresEngine:
@@ -111,7 +112,7 @@ class PostgresEngine:
             raise WarehouseError("STUDENT360_WAREHOUSE_SCHEMA must be lower-case letters, digits and _")
 
     def connect(self) -> Any:
-        """A new connection (DB-API), in autocommit mode. Waits a little for a server that is just starting."""
+        """Return a new connection (DB-API) in autocommit mode. Retries for 20 s while the server is unavailable."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -131,28 +132,30 @@ class PostgresEngine:
 
     def _why_not_connected(self, error: adbc_driver_manager.Error) -> WarehouseError:
         text = str(error)
-        said = re.sub(r"\s+", " ", text.partition("failed: ")[2] or text).strip()
-        advice = next((advice for pattern, advice in CONNECTING if re.search(pattern, text)), said)
+        server_message = re.sub(r"\s+", " ", text.partition("failed: ")[2] or text).strip()
+        advice = next((advice for pattern, advice in CONNECTING if re.search(pattern, text)), server_message)
         message = f"PostgreSQL at {login_of(self._url)}: {advice.format(variable=URL_VARIABLE)}"
-        waiting_helps = any(words in advice for words in WORTH_WAITING_FOR)
+        waiting_helps = any(words in advice for words in TRANSIENT)
         return (WarehouseUnavailable if waiting_helps else WarehouseError)(f"{message}.")
 
     def expect_little(self, cursor: Any) -> None:
-        """Have what is asked answered in one round trip: 0.2 ms for one row, not 0.3 to 0.4. The driver's way for many
-        rows asks what they will be like first, and then to have them copied."""
+        """Read the results of a cursor in one round trip: 0.2 ms for one row instead of 0.3 to 0.4 ms.
+
+        By default, which suits many rows, the driver first asks for the column types and then reads with COPY.
+        """
         cursor.adbc_statement.set_options(**{StatementOptions.USE_COPY.value: "false"})
 
     def begin_reading(self, cursor: Any) -> None:
-        """Open a transaction that sees one state of the warehouse and waits for nobody."""
+        """Open a read-only transaction that sees one snapshot of the warehouse and does not wait for writers."""
         self.expect_little(cursor)
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self._configure(cursor, TRANSACTION_SETTINGS | READER_SETTINGS)
 
     def begin_writing(self, cursor: Any, waiting: Callable[[], None]) -> None:
-        """Open a writing transaction; waits for another writer, and says so."""
+        """Open a writing transaction. Calls `waiting` once if another writer holds the lock, then waits for it."""
         self.expect_little(cursor)
         cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-        self._configure(cursor, TRANSACTION_SETTINGS | WRITER_SETTINGS, LOOK_FOR_THE_WRITER)
+        self._configure(cursor, TRANSACTION_SETTINGS | WRITER_SETTINGS, CHECK_CLIENT_CONNECTION)
         digest = hashlib.sha256(f"student360 {self.schema}".encode()).digest()
         key = int.from_bytes(digest[:8], "big", signed=True)
         if not _value(cursor, f"SELECT pg_try_advisory_xact_lock({key:d})"):
@@ -160,7 +163,10 @@ class PostgresEngine:
             _value(cursor, f"SELECT pg_advisory_xact_lock({key:d})::text")
 
     def forget_writing(self, cursor: Any) -> bool:
-        """Make a connection that wrote as a new one, for a tenth of what that costs (8 ms). Returns whether it is."""
+        """Reset a connection after writing so that it can be reused, in a tenth of the 8 ms that a new one takes.
+
+        Returns True.
+        """
         self.expect_little(cursor)
         cursor.execute("DISCARD TEMP")
         return True
@@ -173,29 +179,29 @@ class PostgresEngine:
         cursor.fetchall()
 
     def leave_references_unchecked(self, cursor: Any) -> None:
-        """Nothing to do: before its first rows a fact table has no references, and after them the server checks."""
+        """Do nothing: a fact table has no references before its first rows, and after that the server checks them."""
 
     def make_home(self, cursor: Any) -> None:
-        """Check what the server is and make the schema. Raises WarehouseError saying what to do."""
+        """Check the server's version and encoding, and create the schema. Raises WarehouseError if either is wrong."""
         version = int(_value(cursor, "SELECT current_setting('server_version_num')::int"))
         if version // 10_000 < OLDEST_VERSION:
             raise WarehouseError(f"PostgreSQL {version // 10_000} is too old: {OLDEST_VERSION} or newer is needed.")
         encoding = _value(cursor, "SELECT current_setting('server_encoding')")
         if encoding != "UTF8":
             raise WarehouseError(
-                f"the database's encoding is {encoding}; names need UTF8. Create it anew: "
+                f"the database's encoding is {encoding}; names need UTF8. Create it again: "
                 "createdb --encoding UTF8 --template template0 <database>"
             )
         if _value(cursor, f"SELECT to_regnamespace('{self.schema}')::text") is None:
             cursor.execute(f"CREATE SCHEMA {self.schema}")
 
     def bind(self, statement: str) -> str:
-        """A statement with its ? numbered."""
+        """Return a statement with its ? replaced by $1, $2, ..."""
         pieces = statement.split("?")
         return pieces[0] + "".join(f"${number}{piece}" for number, piece in enumerate(pieces[1:], start=1))
 
     def columns(self, cursor: Any, table: str) -> dict[str, str]:
-        """Names and declared types of a table's or view's columns, in order."""
+        """Return the names and declared types of a table's or view's columns, in order."""
         cursor.execute(
             "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
             " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
@@ -204,36 +210,40 @@ class PostgresEngine:
         return dict(cursor.fetchall())
 
     def typed_select(self, columns: Mapping[str, str], source: str) -> str:
-        """A SELECT of a table's columns; days as ISO text, as everywhere outside the database."""
+        """Return a SELECT of a table's columns, with dates as ISO text, as everywhere outside the database."""
         shown = (f"{name}::text AS {name}" if kind == "date" else name for name, kind in columns.items())
         return f"SELECT {', '.join(shown)} FROM {source}"
 
     def as_created(self, script: Script) -> Script:
-        """A fact table is created without key and references, which are added with its first rows (`enforce_key`,
-        `enforce_references`)."""
+        """Return a table's script as it is created: a fact table without key and references.
+
+        They are added with its first rows (`enforce_key`, `enforce_references`).
+        """
         return created_without_key(script)
 
     def enforce_key(self, cursor: Any, script: Script) -> None:
-        """Create the key of a fact table that was created without, as a unique index; does not block readers.
+        """Create the key of a fact table as a unique index if it does not exist; does not block readers.
 
-        0.9 s for 5 million rows in the order of the key; to check each row as it is inserted takes 3.5.
+        This takes 0.9 s for 5 million rows in key order; checking each row on insert takes 3.5 s.
         """
-        there = f"SELECT COUNT(*) FROM pg_index WHERE indrelid = to_regclass('{script.name}') AND indisunique"
-        if script.is_fact and not _value(cursor, there):
+        existing = f"SELECT COUNT(*) FROM pg_index WHERE indrelid = to_regclass('{script.name}') AND indisunique"
+        if script.is_fact and not _value(cursor, existing):
             cursor.execute(key_statement(script))
 
     def enforce_references(self, cursor: Any, script: Script) -> None:
-        """Add the references of a fact table that was created without; does not block readers.
+        """Add the references of a fact table if they do not exist; does not block readers.
 
-        6 s for 5 million rows of attendance; the server's check of each row as it is inserted takes 80.
+        This takes 6 s for 5 million rows of attendance; checking each row on insert takes 80 s.
         """
-        there = f"SELECT COUNT(*) FROM pg_constraint WHERE conrelid = to_regclass('{script.name}') AND contype = 'f'"
-        if script.is_fact and not _value(cursor, there):
+        existing = f"SELECT COUNT(*) FROM pg_constraint WHERE conrelid = to_regclass('{script.name}') AND contype = 'f'"
+        if script.is_fact and not _value(cursor, existing):
             cursor.execute(references_statement(script))
 
     def refresh_statistics(self, cursor: Any, table: str) -> None:
-        """Tell the planner, and indexes of rows as they lie, what is in a table now: autovacuum would come minutes
-        later, and until then such an index leads to all that is new."""
+        """Update the planner's statistics and the BRIN indexes of a table.
+
+        Autovacuum would do so minutes later. Until then a BRIN index returns all blocks with new rows.
+        """
         cursor.execute(f"ANALYZE {table}")
         cursor.execute(
             "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index AS i"
@@ -243,7 +253,7 @@ class PostgresEngine:
         cursor.fetchall()
 
     def describe(self, cursor: Any, scripts: Iterable[Script]) -> None:
-        """Put the descriptions and privacy tags of all tables, views and columns into the database's catalog."""
+        """Store the descriptions and privacy tags of all tables, views and columns as comments in the database."""
         comments = []
         for script in scripts:
             kind = "VIEW" if script.is_view else "TABLE"
@@ -256,7 +266,10 @@ class PostgresEngine:
         cursor.execute(f"DO $describe$ BEGIN {'; '.join(comments)}; END $describe$")
 
     def damage(self, cursor: Any) -> list[str]:
-        """Keys and references that are not enforced (PostgreSQL checks pages itself: data checksums, pg_amcheck)."""
+        """Return the indexes and constraints that are not enforced.
+
+        Damaged pages are not covered: PostgreSQL checks them itself (data checksums, pg_amcheck).
+        """
         cursor.execute(
             "SELECT conrelid::regclass::text || ': ' || conname::text || ' is not validated' FROM pg_constraint"
             " WHERE connamespace = to_regnamespace($1) AND NOT convalidated UNION ALL"
@@ -267,15 +280,15 @@ class PostgresEngine:
         return [str(row[0]) for row in cursor.fetchall()]
 
     def explain(self, error: adbc_driver_manager.Error) -> WarehouseError:
-        """An error of the driver without anything that could be a row's value."""
+        """Translate a driver error, leaving out everything that could be a row's value."""
         state = error.sqlstate or ""
         if not state and error.status_code == adbc_driver_manager.AdbcStatusCode.IO:
-            return WarehouseUnavailable("PostgreSQL: the connection was lost; nothing of this step was kept.")
-        told = {_text(name): _text(text) for name, text in error.details}
+            return WarehouseUnavailable("PostgreSQL: the connection was lost. The step was rolled back.")
+        details = {_text(name): _text(text) for name, text in error.details}
         names = [
-            told[f"PG_DIAG_{kind}"]
+            details[f"PG_DIAG_{kind}"]
             for kind in ("TABLE_NAME", "COLUMN_NAME", "CONSTRAINT_NAME")
-            if f"PG_DIAG_{kind}" in told
+            if f"PG_DIAG_{kind}" in details
         ]
         words = next((WORDS[key] for key in (state, state[:2]) if key in WORDS), "")
         quote = _first_line(error) if state[:2] in QUOTABLE else ""
@@ -287,26 +300,27 @@ class PostgresEngine:
 
 
 def created_without_key(script: Script) -> Script:
-    """A fact table without key and references; any other as its file says."""
+    """Return the script of a fact table without key and references; other scripts unchanged."""
     return script.without_references.without_key if script.is_fact else script
 
 
 def key_statement(script: Script) -> str:
-    """The statement that creates the key of a fact table."""
+    """Return the statement that creates the key of a fact table."""
     return f"CREATE UNIQUE INDEX {script.name}_key ON {script.name} ({', '.join(script.primary_key)})"
 
 
 def references_statement(script: Script) -> str:
-    """The statement that adds the references of a fact table."""
+    """Return the statement that adds the references of a fact table."""
     added = (f"ADD FOREIGN KEY ({column}) REFERENCES {parent} ({key})" for column, parent, key in script.references)
     return f"ALTER TABLE {script.name} {', '.join(added)}"
 
 
 @cache
 def _login(url: str) -> Any:
-    """What connections are made from. It has learned the server's types, 50 ms; they take 3 ms each.
+    """Return the object from which connections to a URL are cloned.
 
-    It is closed itself, so that a copy of the process (`os.fork`) may make its own from it.
+    It loads the server's types once, in 50 ms; a clone then takes 3 ms. Its own connection is closed, so that a forked
+    process (`os.fork`) can clone from it too.
     """
     first = adbc_driver_postgresql.dbapi.connect(url, autocommit=True)
     first.adbc_connection.close()

@@ -1,10 +1,10 @@
 """SQL files as objects: their sections, statements and documentation, and which tables and views they read.
 
-Contains what a SQL file says about itself; not how names in it are replaced (`templates.py`), how statements are run
-(`transaction.py`), nor the statements (`sql/`).
+Contains the parsing of SQL files; not how names in them are replaced (see `templates.py`), how statements are run (see
+`transaction.py`), nor the statements (see `sql/`).
 
 The first comment of a file describes its table or view. `-- name: merge` begins a section. A comment after a column
-describes it: [pii] or [sensitive] is its privacy tag, and a view's column has its type first (`text: ...`).
+describes it: [pii] or [sensitive] is its privacy tag, and that of a view's column begins with its type (`text: ...`).
 """
 
 import re
@@ -25,12 +25,12 @@ TABLE_LAYERS = ("ledger", "core", "marts", "spark", "analysis")
 SHARED_JOINS = ("student_of_the_day", "months_of_attendance")
 NO_NAMES: Names = MappingProxyType({})
 LINEAGE = (
-    StagingColumn("file_id", "integer", "The file the row came from (ingest_file).", privacy=Privacy.PUBLIC),
-    StagingColumn("line_no", "integer", "The line of the file that the row begins on.", privacy=Privacy.PUBLIC),
+    StagingColumn("file_id", "integer", "The file that contains the row (ingest_file).", privacy=Privacy.PUBLIC),
+    StagingColumn("line_no", "integer", "The line of the file on which the row begins.", privacy=Privacy.PUBLIC),
     StagingColumn(
-        "correction_of", "text", "The refused row that this one corrects, as file and line.", True, Privacy.PUBLIC
+        "correction_of", "text", "The rejected row that this row corrects, as file and line.", True, Privacy.PUBLIC
     ),
-    StagingColumn("rescued", "text", "Cells of columns that the contract does not know, as JSON.", True, Privacy.PII),
+    StagingColumn("rescued", "text", "Cells of columns that are not in the contract, as JSON.", True, Privacy.PII),
 )
 
 
@@ -46,7 +46,7 @@ class ColumnDoc:
 
 @dataclass(frozen=True)
 class Script:
-    """One SQL file: `name` is the table or view it defines, `layer` the folder it lies in."""
+    """One SQL file. name: the table or view that it defines. layer: its folder."""
 
     name: str
     layer: str
@@ -74,20 +74,20 @@ class Script:
 
     @property
     def is_fact(self) -> bool:
-        """Whether it is a fact table: staged rows are resolved to its keys."""
+        """Whether it is a fact table, which has a section that resolves staged rows to its keys."""
         return "resolve" in self.sections
 
     @property
     def day_column(self) -> str:
-        """The column that says which day a fact is about: the first that refers to dim_dates."""
+        """The column with the day of a fact: the first that references dim_dates."""
         found = re.search(r"^\s*(\w+)[^\n]*REFERENCES dim_dates", self.sections["schema"], re.MULTILINE)
         if not found:
-            raise LookupError(f"{self.name} has no column that REFERENCES dim_dates")
+            raise LookupError(f"{self.name} has no column that references dim_dates")
         return found[1]
 
     @property
     def is_rules_alone(self) -> bool:
-        """Whether its merge reads nothing but its reference file: no staged rows, facts or marts."""
+        """Whether its merge reads only its reference file: no staged rows, facts or marts."""
         return not re.search(r"\b(stg_|fact_|v_)|FROM touched_", self._merge)
 
     @property
@@ -100,16 +100,16 @@ class Script:
         return _code(self.symbolic("merge"))
 
     def statements(self, section: str, names: Names = NO_NAMES) -> list[str]:
-        """The statements of a section, with all names in double braces replaced; empty if there is no such section.
+        """Return the statements of a section with all names in double braces replaced; empty if it does not exist.
 
-        A file may name its own other sections, what all files share (`shared_names`), and the given names. Raises
-        jinja2.UndefinedError for any other.
+        A file can use its own other sections, the names shared by all files (`shared_names`), and the given names.
+        Raises jinja2.UndefinedError for any other name.
         """
         text = render(self.sections.get(section, ""), self._with_sections({**shared_names(), **names}))
         return [part.strip() for part in STATEMENT_END.split(text) if _code(part)]
 
     def symbolic(self, section: str) -> str:
-        """A section with the file's own other sections put in, and all other names as words."""
+        """Return a section with the file's own other sections inserted and all other names left as words."""
         names = self._with_sections(_joins_and_facts(), symbolic=True)
         return render(self.sections.get(section, ""), names, symbolic=True)
 
@@ -120,16 +120,16 @@ class Script:
 
     @property
     def query(self) -> str:
-        """The query of a view, or the section `query` by which a table of the marts is computed, as a template."""
+        """The query of a view, or the section `query` that computes a table of the marts, as a template."""
         if not self.is_view:
             return self.sections.get("query", "").strip().removesuffix(";")
         return self.sections["schema"].partition(f"CREATE VIEW {self.name} AS")[2].strip().removesuffix(";")
 
     @property
     def row_count_query(self) -> str:
-        """A query for the number of rows: of a fact from the ledger, of a view none, of others the section `row_count`.
+        """A query for the number of rows: from the ledger for a fact, null for a view, else the section `row_count`.
 
-        Without that section the rows of a table are counted.
+        Without that section the rows of the table are counted.
         """
         if self.is_fact:
             feed = next(contract.feed for contract in contracts().values() if contract.loads == self.name)
@@ -164,27 +164,27 @@ class Script:
 
     @property
     def references(self) -> tuple[tuple[str, str, str], ...]:
-        """Each column that refers to another table, that table, and its column."""
+        """The foreign keys: the column, the referenced table and its column."""
         return tuple(re.findall(r"^\s*(\w+)[^\n]* REFERENCES (\w+) \((\w+)\)", self.sections["schema"], re.MULTILINE))
 
     @property
     def without_references(self) -> "Script":
-        """The same table, referring to no other."""
+        """The same table without foreign keys."""
         return Script(self.name, self.layer, re.sub(r" REFERENCES \w+ \(\w+\)", "", self.text))
 
     @property
     def without_key(self) -> "Script":
-        """The same table without its primary key, where that stands on a line of its own."""
+        """The same table without its primary key. The key must be on a separate line."""
         return Script(self.name, self.layer, re.sub(r",([^\n]*)\n *PRIMARY KEY \([^)]*\)", r"\1", self.text))
 
     @property
     def leading_key(self) -> str | None:
-        """The first column of the primary key if it is an integer: what reads are split by."""
+        """The first column of the primary key if it is an integer; None otherwise. Parallel reads are split by it."""
         key = self.primary_key[:1]
         return next((c.name for c in self.columns if (c.name,) == key and c.storage == "integer"), None)
 
     def mentions(self, names: frozenset[str], section: str | None = None) -> frozenset[str]:
-        """Which of the given tables and views its code (or that of a section) speaks of, itself left out."""
+        """Return which of the given tables and views the file's code, or that of a section, names, except itself."""
         text = self.text if section is None else self.sections[section]
         return names.intersection(re.findall(r"\w+", _code(render(text, _joins_and_facts(), symbolic=True)))) - {
             self.name
@@ -196,7 +196,7 @@ def _code(text: str) -> str:
 
 
 def staging_script(contract: Contract) -> Script:
-    """The staging table of a contract: DDL derived from the contract, never inferred from data."""
+    """Return the staging table of a contract. Its DDL is derived from the contract, never inferred from data."""
     columns = (*contract.staging_columns, *LINEAGE)
     body = "\n".join(
         f"    {c.name} {{{{ {c.storage} }}}}{'' if c.nullable else ' NOT NULL'}{',' if c is not columns[-1] else ''} "
@@ -205,8 +205,8 @@ def staging_script(contract: Contract) -> Script:
     )
     name = contract.staging_table
     header = (
-        f"-- Typed rows of the {contract.feed} feed: the last batch (of a large file, examples), and all rows that wait"
-        " for their student.\n"
+        f"-- Typed rows of the {contract.feed} feed: the last batch (of a large file, sample rows), and all rows that"
+        " wait for their student.\n"
     )
     return Script(
         name,
@@ -217,7 +217,7 @@ def staging_script(contract: Contract) -> Script:
 
 @cache
 def _files() -> dict[str, Script]:
-    """The tables and views by name, as their files say."""
+    """Return the tables and views by name."""
     found = {
         path.stem: Script(path.stem, path.parent.name, path.read_text(encoding="utf-8"))
         for path in sorted(SQL.glob("*/*.sql"))
@@ -234,9 +234,9 @@ def _joins_and_facts() -> Names:
 
 @cache
 def shared_names() -> Names:
-    """What every SQL file may name: all fact tables, joins that several files share, the queries of views and marts.
+    """Return the names that every SQL file can use: fact tables, shared joins, and the queries of views and marts.
 
-    A query is put in as it stands, so that it can be run for another day or for some students only.
+    A query is inserted as text, so that it can be run for another day or for some students only.
     """
     names = dict(_joins_and_facts())
     marts = (script for script in _files().values() if script.layer == "marts" and script.query)
@@ -247,7 +247,7 @@ def shared_names() -> Names:
 
 @cache
 def scripts() -> dict[str, Script]:
-    """All tables and views by name, each after those it refers to."""
+    """Return all tables and views by name, each after those that it refers to."""
     found = _files()
     names = frozenset(found)
     graph = {name: sorted(found[name].mentions(names, "schema")) for name in sorted(found)}
@@ -255,7 +255,7 @@ def scripts() -> dict[str, Script]:
 
 
 def upstream(script: Script) -> list[str]:
-    """The tables and views that a SQL file reads, sorted by name. A dimension does not wait for facts."""
+    """Return the tables and views that a SQL file reads, sorted by name. Dimensions do not depend on facts."""
     mentioned = script.mentions(frozenset(scripts()))
     facts = frozenset(contract.loads for contract in contracts().values() if contract.loads.startswith("fact_"))
     if mentioned & {"student_identity", "student_alias"}:
@@ -275,9 +275,9 @@ def upstream(script: Script) -> list[str]:
 
 
 def upstream_through_views(script: Script) -> list[str]:
-    """The same, and what the views among them read in turn, sorted by name.
+    """Return the result of `upstream`, and what the views among it read, sorted by name.
 
-    A view is no step of a run, so it cannot make one step wait for another.
+    A view is not a step of a run, so a dependency on the view alone would not order the steps.
     """
     found = set(upstream(script))
     for name in sorted(found):
@@ -288,7 +288,7 @@ def upstream_through_views(script: Script) -> list[str]:
 
 @cache
 def in_order(layer: str) -> tuple[Script, ...]:
-    """The tables and views of a layer, each after those of them that it reads."""
+    """Return the tables and views of a layer, each after those of the layer that it reads."""
     found = {name: script for name, script in scripts().items() if script.layer == layer}
     reads = {name: [other for other in upstream(script) if other in found] for name, script in found.items()}
     return tuple(found[name] for name in TopologicalSorter(reads).static_order())
@@ -296,17 +296,17 @@ def in_order(layer: str) -> tuple[Script, ...]:
 
 @cache
 def columns_named(table: str, query: str) -> frozenset[str]:
-    """The words of a query that may be columns of a table: those after one of its aliases; without an alias, all."""
+    """Return the words of a query that may be columns of a table: those after its aliases; all if it has no alias."""
     aliases = "|".join(re.findall(rf"\b{table} AS (\w+)", query))
     return frozenset(re.findall(rf"\b(?:{aliases})\.(\w+)" if aliases else r"\w+", query))
 
 
 @cache
 def sql_file(folder: str, name: str) -> Script:
-    """A SQL file that defines no table: of sql/merge, sql/bulk or sql/operations."""
+    """Return a SQL file that defines no table, from sql/merge, sql/bulk or sql/operations."""
     return Script(name, folder, (SQL / folder / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def check_query(name: str) -> str:
-    """The text of a query in sql/checks: rows it returns are wrong."""
+    """Return the text of a query in sql/checks. The rows that it returns violate the check."""
     return Path(SQL / "checks" / f"{name}.sql").read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
-"""SQLite through ADBC: what only SQLite needs.
+"""The SQLite engine, through ADBC: connecting, locking, types and quirks.
 
-Belongs here: connecting, locking, types and quirks of this engine. Does not belong here: anything that the
-other engine does the same way (`warehouse.py`). The standard sqlite3 module must not open the same file in
-the same process (sqlite.org/howtocorrupt: two copies of SQLite cancel each other's locks), so ADBC serves all.
+Contains only what differs from PostgreSQL; not what both engines share (see `warehouse.py`). The standard sqlite3
+module must not open the same file in the same process, because two copies of SQLite cancel each other's locks
+(sqlite.org/howtocorrupt). So all access uses ADBC.
 """
 
 import time
@@ -38,12 +38,12 @@ ARROW_TYPES = {
     "date": pa.date32(),
 }
 BUSY_TIMEOUT_MS = 10_000
-LOOK_AGAIN_SECONDS = 0.05
+RETRY_SECONDS = 0.05
 SENTINELS = {"integer": "0", "bigint": "0", "real": "0.5", "text": "''", "date": "''"}
 
 
 class SqliteEngine:
-    """One SQLite file, in WAL mode, private to its owner."""
+    """One SQLite file in WAL mode, accessible only to its owner."""
 
     name = "sqlite"
     home = "main"
@@ -56,7 +56,7 @@ class SqliteEngine:
         self.path = Path(url.removeprefix("sqlite:///"))
 
     def connect(self) -> Any:
-        """A new connection (DB-API), in autocommit mode: transactions are opened by `begin`."""
+        """Return a new connection (DB-API) in autocommit mode, without an open transaction."""
         if not self.path.exists():
             make_private(self.path.parent)
             self.path.touch(mode=0o600)
@@ -73,80 +73,81 @@ class SqliteEngine:
         return connection
 
     def expect_little(self, cursor: Any) -> None:
-        """Nothing to do: an answer is read as it is asked for."""
+        """Do nothing: SQLite has no round trips."""
 
     def begin_reading(self, cursor: Any) -> None:
-        """Open a transaction that sees one state of the warehouse and waits for nobody."""
+        """Open a read transaction that sees one snapshot of the warehouse and does not wait for writers."""
         cursor.execute("BEGIN")
 
     def begin_writing(self, cursor: Any, waiting: Callable[[], None]) -> None:
-        """Open a writing transaction; waits for another writer, and says so. A deferred one would fail at once.
+        """Open a writing transaction. Calls `waiting` once if another writer holds the lock, then waits for it.
 
-        The wait is ours, not the driver's: an interrupt that comes while the driver waits is lost.
+        The transaction is immediate, because a deferred one would fail instead of waiting. The wait is a loop here, not
+        the driver's busy timeout, because an interrupt that arrives while the driver waits is lost.
         """
         _set(cursor, "busy_timeout = 0")
-        has_said = False
+        is_reported = False
         while True:
             try:
                 cursor.execute("BEGIN IMMEDIATE")
             except adbc_driver_manager.Error as error:
                 if "database is locked" not in str(error):
                     raise
-                if not has_said:
+                if not is_reported:
                     waiting()
-                has_said = True
-                time.sleep(LOOK_AGAIN_SECONDS)
+                is_reported = True
+                time.sleep(RETRY_SECONDS)
             else:
                 break
         _set(cursor, f"busy_timeout = {BUSY_TIMEOUT_MS}")
 
     def forget_writing(self, cursor: Any) -> bool:
-        """Whether a connection is as a new one after it wrote: no, it keeps temporary tables and how to check."""
+        """Return False: a connection is not reused after writing, because it keeps temporary tables and pragmas."""
         return False
 
     def leave_references_unchecked(self, cursor: Any) -> None:
-        """Let rows come without a look at what they refer to, until the connection ends: 4 s for 5 million facts."""
+        """Disable the check of foreign keys until the connection is closed. It takes 4 s for 5 million facts."""
         _set(cursor, "foreign_keys = OFF")
 
     def make_home(self, cursor: Any) -> None:
-        """Nothing to make: the file is made by connecting."""
+        """Do nothing: `connect` creates the file."""
 
     def bind(self, statement: str) -> str:
-        """A statement with its parameters marked as the driver wants them."""
+        """Return the statement unchanged: the driver accepts ? as parameter marks."""
         return statement
 
     def columns(self, cursor: Any, table: str) -> dict[str, str]:
-        """Names and declared types of a table's or view's columns, in order."""
+        """Return the names and declared types of a table's or view's columns, in order."""
         cursor.execute("SELECT name, type FROM pragma_table_info(?)", (table,))
         return dict(cursor.fetchall())
 
     def typed_select(self, columns: Mapping[str, str], source: str) -> str:
-        """A SELECT whose first row makes the driver see each column's declared type.
+        """Return a SELECT with an additional first row, from which the driver infers each column's declared type.
 
-        The driver infers types from the first rows it gets, and fails when a column that began with NULLs
-        turns out to be text. The reader drops that first row (`typing_rows`).
+        Without it the driver infers types from the first rows of data, and fails if a column that begins with NULLs
+        contains text. The reader drops the additional row (`typing_rows`).
         """
         sentinels = ", ".join(f"{SENTINELS[kind]} AS {name}" for name, kind in columns.items())
         return f"SELECT {sentinels} UNION ALL SELECT {', '.join(columns)} FROM {source}"
 
     def as_created(self, script: Script) -> Script:
-        """The table as its file says."""
+        """Return the script unchanged."""
         return script
 
     def enforce_key(self, cursor: Any, script: Script) -> None:
-        """Nothing to do: the table has its key from the beginning."""
+        """Do nothing: the table is created with its key."""
 
     def enforce_references(self, cursor: Any, script: Script) -> None:
-        """Nothing to do: the table has its references from the beginning."""
+        """Do nothing: the table is created with its references."""
 
     def refresh_statistics(self, cursor: Any, table: str) -> None:
-        """Nothing to do: the SQL files name the order of their joins where it matters."""
+        """Do nothing: the SQL files fix the order of joins where it matters."""
 
     def describe(self, cursor: Any, scripts: Iterable[Script]) -> None:
-        """Nothing to do: SQLite keeps the text of each table with its comments."""
+        """Do nothing: SQLite stores the text of each CREATE statement with its comments."""
 
     def damage(self, cursor: Any) -> list[str]:
-        """What SQLite's own checks find: damaged pages and broken references. Never a value."""
+        """Return the findings of SQLite's own checks: damaged pages and broken references, without row values."""
         cursor.execute("PRAGMA integrity_check(10)")
         found = [str(row[0]) for row in cursor.fetchall() if row[0] != "ok"]
         cursor.execute(
@@ -155,7 +156,7 @@ class SqliteEngine:
         return found + [str(row[0]) for row in cursor.fetchall()]
 
     def explain(self, error: adbc_driver_manager.Error) -> WarehouseError:
-        """An error of the driver by its first line: SQLite names columns and constraints, never values."""
+        """Translate a driver error by its first line. SQLite's messages name columns and constraints, never values."""
         return WarehouseError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 

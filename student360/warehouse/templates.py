@@ -1,7 +1,7 @@
-"""Render SQL files: Jinja, as in dbt.
+"""Render SQL files with Jinja, as in dbt.
 
-Contains how a name in double braces is replaced; not what the names mean (`scripts.py`) nor the macros that every file
-may use (`sql/macros.sql`).
+Contains the replacement of names in double braces; not their meaning (see `scripts.py`) nor the macros that all files
+share (see `sql/macros.sql`).
 """
 
 import re
@@ -18,7 +18,7 @@ Names = Mapping[str, Any]
 
 
 class _NameItself(ChainableUndefined):
-    """A name that is rendered as itself, also where it is called."""
+    """An undefined name, rendered as itself."""
 
     def __str__(self) -> str:
         return self._undefined_name or ""
@@ -32,7 +32,7 @@ _SYMBOLIC = _STRICT.overlay(undefined=_NameItself)
 
 
 class Section:
-    """A section of a SQL file, rendered where another names it: {{ rows }}, or with more names {{ label(row="t") }}."""
+    """A section of a SQL file, for use in other sections: {{ rows }}, or with additional names {{ label(row="t") }}."""
 
     def __init__(self, text: str, names: Names, symbolic: bool = False) -> None:
         self._text = text
@@ -47,16 +47,16 @@ class Section:
 
 
 def render(text: str, names: Names, symbolic: bool = False) -> str:
-    """The text with all names replaced. Raises jinja2.UndefinedError for a name that is not given.
+    """Return the text with all names replaced. Raises jinja2.UndefinedError for a name that is not given.
 
-    symbolic: leave names that are not given as words instead, to find out what a text mentions.
+    symbolic: leave names that are not given as words instead, to find which tables a text names.
     """
     return _compiled(text, _SYMBOLIC if symbolic else _STRICT).render({**_macros(), **names})
 
 
 @cache
 def _compiled(text: str, environment: Environment) -> Template:
-    """What stands on a line of its own is indented as that line is."""
+    """Return the template of a text. The replacement of an expression alone on its line gets the line's indentation."""
     indented = OWN_LINE.sub(lambda line: f"{line[1]}{line[2]} | string | indent({len(line[1])}) }}}}", text)
     return environment.from_string(indented)
 

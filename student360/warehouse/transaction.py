@@ -1,7 +1,8 @@
-"""A unit of work against a database: statements, queries, bulk loads and Arrow streams.
+"""A database transaction: statements, queries, bulk loads and Arrow streams.
 
-Belongs here: what runs on one connection, with errors that cannot quote a row. Does not belong here: Dagster
-(Spark's workers import this too), when a transaction is opened (`warehouse.py`), what only one engine does.
+Contains what runs on one connection, with error messages that have no row values; not when a transaction is opened (see
+`warehouse.py`) nor what is specific to an engine (see `postgres.py`, `sqlite.py`). It must not import Dagster, because
+Spark's workers import it.
 """
 
 import logging
@@ -21,7 +22,8 @@ from student360.warehouse.scripts import NO_NAMES, Script, scripts
 from student360.warehouse.sqlite import SqliteEngine
 from student360.warehouse.templates import Names
 
-TRAVELLING_TYPES = {
+# The types of streamed columns: the same on every engine.
+STREAM_TYPES = {
     "text": pa.string(),
     "integer": pa.int64(),
     "bigint": pa.int64(),
@@ -34,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
-    """What a database must be able to do to be a warehouse."""
+    """The interface of a database engine."""
 
     name: str
     home: str
@@ -63,7 +65,7 @@ class Engine(Protocol):
 
 
 def engine_for(url: str) -> Engine:
-    """The engine that a warehouse URL names. Raises ValueError for one that we do not know."""
+    """Return the engine of a warehouse URL. Raises ValueError for an unsupported URL."""
     if url.startswith("sqlite:///"):
         return SqliteEngine(url)
     if is_postgres(url):
@@ -73,7 +75,7 @@ def engine_for(url: str) -> Engine:
 
 @contextmanager
 def _cursor(engine: Engine, connection: Any) -> Iterator[Any]:
-    """A cursor whose errors cannot quote a row: events and logs are read by more people."""
+    """Open a cursor whose errors contain no row values, because more people can read events and logs than rows."""
     try:
         with connection.cursor() as cursor:
             yield cursor
@@ -82,14 +84,14 @@ def _cursor(engine: Engine, connection: Any) -> Iterator[Any]:
 
 
 class Transaction:
-    """A unit of work: everything in it becomes true at once, or nothing does."""
+    """A database transaction: all of its changes are committed together, or none."""
 
     def __init__(self, engine: Engine, connection: Any) -> None:
         self.engine = engine
         self._connection = connection
 
     def cursor(self) -> AbstractContextManager[Any]:
-        """The driver's own cursor, for what an engine alone can do."""
+        """Open a driver cursor, for operations that are specific to an engine."""
         return _cursor(self.engine, self._connection)
 
     def _send(self, cursor: Any, statement: str, parameters: Sequence[Any]) -> None:
@@ -106,99 +108,99 @@ class Transaction:
             cursor.fetchall()
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Rows of a query as dictionaries, not very many; days are ISO text on every engine."""
+        """Return the rows of a query as dictionaries, for small results. Dates are ISO text on every engine."""
         with self.cursor() as cursor:
             self.engine.expect_little(cursor)
             self._send(cursor, statement, parameters)
-            return _days_as_text(cursor.fetch_arrow_table()).to_pylist()
+            return _dates_as_text(cursor.fetch_arrow_table()).to_pylist()
 
     def arrow(self, statement: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """Rows of a query, however many, with the types that the driver gives them."""
+        """Return the rows of a query as an Arrow table with the driver's types, for large results."""
         with self.cursor() as cursor:
             self._send(cursor, statement, parameters)
             return cursor.fetch_arrow_table()
 
     def frame(self, statement: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
-        """The rows of a query as a DataFrame."""
+        """Return the rows of a query as a DataFrame."""
         return pd.DataFrame(self.query(statement, parameters))
 
     def value(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
-        """The first column of the first row of a query; None if there is none."""
+        """Return the first column of the first row of a query; None if there are no rows."""
         rows = self.query(statement, parameters)
         return next(iter(rows[0].values())) if rows else None
 
     def count(self, statement: str, parameters: Sequence[Any] = ()) -> int:
-        """The whole number that a query gives."""
+        """Return the first column of the first row of a query as an integer."""
         return int(self.value(statement, parameters))
 
     def numbers(self, statement: str, parameters: Sequence[Any] = ()) -> list[int]:
-        """The first column of a query, whole numbers."""
+        """Return the first column of a query as integers."""
         return [int(next(iter(row.values()))) for row in self.query(statement, parameters)]
 
     def columns(self, table: str) -> dict[str, str]:
-        """Names and declared types of a table's or view's columns; empty if there is no such thing."""
+        """Return the names and declared types of a table's or view's columns; empty if it does not exist."""
         with self.cursor() as cursor:
             return self.engine.columns(cursor, table)
 
     def run(self, script: Script, section: str, names: Names = NO_NAMES) -> None:
-        """Run the statements of a section of a SQL file, which may use the given names and those of the engine."""
+        """Run the statements of a section of a SQL file, with the given names and those of the engine."""
         for statement in script.statements(section, {**names, **self.engine.fragments, "home": self.engine.home}):
             self.execute(statement)
 
     def create(self, script: Script) -> None:
-        """Make the table or view of a SQL file."""
+        """Create the table or view of a SQL file."""
         self.run(self.engine.as_created(script), "schema")
 
     def enforce_key(self, script: Script) -> None:
-        """From now on a table holds no key twice, and rows that come may be compared with those that are there."""
+        """Ensure that a table has its unique key, which is needed to merge new rows into existing ones."""
         with self.cursor() as cursor:
             self.engine.enforce_key(cursor, script)
 
     def enforce_references(self, script: Script) -> None:
-        """From the first rows on, a table's rows refer to rows that exist."""
+        """Ensure that a table has its foreign keys; called once it has rows."""
         with self.cursor() as cursor:
             self.engine.enforce_references(cursor, script)
 
     def append(self, table: str, rows: pd.DataFrame | pa.Table, *, copy_of: str = "") -> int:
-        """Add rows to an existing table in bulk; columns are matched by name. Returns how many.
+        """Insert rows into an existing table in bulk, matching columns by name. Return the number of rows.
 
-        copy_of: the table whose columns it has, where it is a temporary one.
+        copy_of: for a temporary table, the table that it has the columns of.
         """
         if not len(rows):
             return 0
         arrow = pa.Table.from_pandas(rows, preserve_index=False) if isinstance(rows, pd.DataFrame) else rows
         arrow = _as_declared(arrow, scripts().get(copy_of or table), self.engine.arrow_types)
         with self.cursor() as cursor:
-            cursor.adbc_ingest(table, _sent_in_pieces(arrow), mode="append", temporary=bool(copy_of))
+            cursor.adbc_ingest(table, _in_small_batches(arrow), mode="append", temporary=bool(copy_of))
         return len(rows)
 
     def emptying(self, table: str, rows: int) -> str:
-        """The statement that removes all rows of a table that has about so many.
+        """Return the statement that removes all rows of a table. rows: about how many it has.
 
-        Many leave at once: 5 million that are only marked as deleted are read by every query of PostgreSQL until they
-        are vacuumed. To remove few that way would wait for every reader.
+        On PostgreSQL 100,000 rows or more are truncated, because deleted rows would still be read by every query until
+        they are vacuumed. Fewer rows are deleted, because TRUNCATE waits for every reader.
         """
         return f"{self.engine.fragments['empty'] if rows >= EMPTY_AT_ONCE_ROWS else 'DELETE FROM'} {table}"
 
     def create_temporary(self, table: str, rows: pd.DataFrame | pa.RecordBatchReader) -> None:
-        """A table that only this transaction's connection sees, filled with the rows."""
+        """Create a temporary table with the given rows, replacing one of the same name."""
         arrow = pa.Table.from_pandas(rows, preserve_index=False) if isinstance(rows, pd.DataFrame) else rows
         self.execute(f"DROP TABLE IF EXISTS {table}")
         with self.cursor() as cursor:
-            cursor.adbc_ingest(table, _sent_in_pieces(arrow), mode="create", temporary=True)
+            cursor.adbc_ingest(table, _in_small_batches(arrow), mode="create", temporary=True)
 
     def refresh_statistics(self, table: str) -> None:
-        """Let the planner know that much of a table is new."""
+        """Update the planner's statistics of a table, after a large change."""
         with self.cursor() as cursor:
             self.engine.refresh_statistics(cursor, table)
 
     def arrow_batches(self, source: str, only: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Stream a table, a view, or '<table> WHERE ...' batch by batch: whole numbers 64 bits wide, days ISO text.
+        """Stream a table, a view, or '<table> WHERE ...' in batches. Integers have 64 bits; dates are ISO text.
 
-        only: the columns that are wanted; all by default.
+        only: the columns to read; all by default.
         """
         columns = _documented(source, only)
-        wanted = _travelling(columns)
+        wanted = _stream_schema(columns)
         with self.cursor() as cursor:
             cursor.execute(self.engine.typed_select(columns, source))
             skip = self.engine.typing_rows
@@ -207,15 +209,16 @@ class Transaction:
                 skip = 0
 
     def arrow_table(self, source: str, only: Collection[str] | None = None) -> pa.Table:
-        """The same in one piece, for what is small; with its columns also where it has no rows."""
-        return pa.Table.from_batches(self.arrow_batches(source, only), _travelling(_documented(source, only)))
+        """Return the result of `arrow_batches` as one table, for small results. An empty result has its columns too."""
+        return pa.Table.from_batches(self.arrow_batches(source, only), _stream_schema(_documented(source, only)))
 
 
-def _sent_in_pieces(rows: pa.Table | pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """The same rows in batches that a socket takes whole.
+def _in_small_batches(rows: pa.Table | pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """Return the same rows in batches of 500, which fit into a socket buffer.
 
-    PostgreSQL's driver encodes a batch, then waits until it is sent; meanwhile the server waits for the next one. In
-    pieces both work at once: 5 million rows of 9 columns take 4.2 s, in batches of 100,000 they take 7.
+    PostgreSQL's driver encodes a batch and then blocks until it is sent, while the server waits for the next one. With
+    small batches both work at the same time: 5 million rows of 9 columns take 4.2 s, instead of 7 s in batches of
+    100,000.
     """
     if isinstance(rows, pa.Table):
         return rows.to_reader(ROWS_SENT_AT_ONCE)
@@ -224,22 +227,22 @@ def _sent_in_pieces(rows: pa.Table | pa.RecordBatchReader) -> pa.RecordBatchRead
 
 
 def _documented(source: str, only: Collection[str] | None) -> dict[str, str]:
-    """The columns of what `arrow_batches` streams, with their engine-neutral types."""
+    """Return the columns that `arrow_batches` streams, with their engine-neutral types."""
     documented = scripts()[source.split(maxsplit=1)[0]].columns
     return {column.name: column.storage for column in documented if only is None or column.name in only}
 
 
-def _travelling(columns: Mapping[str, str]) -> pa.Schema:
-    return pa.schema([(name, TRAVELLING_TYPES[storage]) for name, storage in columns.items()])
+def _stream_schema(columns: Mapping[str, str]) -> pa.Schema:
+    return pa.schema([(name, STREAM_TYPES[storage]) for name, storage in columns.items()])
 
 
-def _days_as_text(rows: pa.Table) -> pa.Table:
+def _dates_as_text(rows: pa.Table) -> pa.Table:
     text = (pa.field(f.name, pa.string()) if pa.types.is_date(f.type) else f for f in rows.schema)
     return rows.cast(pa.schema(text))
 
 
 def _as_declared(arrow: pa.Table, script: Script | None, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """Cast to the declared types, so that an all-null or dictionary column lands as what it is."""
+    """Cast columns to their declared types, so that all-null and dictionary columns are stored correctly."""
     if script is None or script.is_view:
         return arrow
     declared = {column.name: types.get(column.storage) for column in script.columns}
@@ -253,22 +256,22 @@ def _as_declared(arrow: pa.Table, script: Script | None, types: Mapping[str, pa.
 
 @contextmanager
 def open_reading(engine: Engine, idle: list[Any] | None = None) -> Iterator[Transaction]:
-    """A transaction that sees one state of the warehouse and waits for nobody.
+    """Open a transaction that sees one snapshot of the warehouse and does not wait for writers.
 
-    idle: open connections without a transaction. One of them is used if there is one, and the one used is put there.
+    idle: open connections without a transaction. One of them is reused if possible; the connection is added afterwards.
     """
-    connection = _taken(engine, engine.begin_reading, idle) or _begun(engine, engine.begin_reading)
+    connection = _reused(engine, engine.begin_reading, idle) or _connected(engine, engine.begin_reading)
     is_sound = False
     try:
-        with _whole(engine, connection) as transaction:
+        with _committed(engine, connection) as transaction:
             yield transaction
         is_sound = True
     finally:
         _put_back(connection, idle if is_sound else None)
 
 
-def _taken(engine: Engine, begin: Callable[[Any], None], idle: list[Any] | None) -> Any:
-    """An idle connection with its transaction begun; None if there is none that the server has not closed."""
+def _reused(engine: Engine, begin: Callable[[Any], None], idle: list[Any] | None) -> Any:
+    """Return an idle connection with an open transaction; None if there is none, or the server closed all of them."""
     while idle:
         connection = idle.pop()
         try:
@@ -284,8 +287,8 @@ def _taken(engine: Engine, begin: Callable[[Any], None], idle: list[Any] | None)
     return None
 
 
-def _is_as_new(engine: Engine, connection: Any) -> bool:
-    """Whether a connection that wrote could be made as a new one; what it wrote is committed, whatever happens here."""
+def _is_reusable(engine: Engine, connection: Any) -> bool:
+    """Reset a connection after writing. Return whether it can be reused. The transaction is already committed."""
     try:
         with connection.cursor() as cursor:
             return engine.forget_writing(cursor)
@@ -294,7 +297,7 @@ def _is_as_new(engine: Engine, connection: Any) -> bool:
 
 
 def _put_back(connection: Any, idle: list[Any] | None) -> None:
-    """Keep a connection for the next one, or close it."""
+    """Add a connection to the idle ones; close it if there is no such list."""
     if idle is None:
         connection.close()
     else:
@@ -305,9 +308,10 @@ def _put_back(connection: Any, idle: list[Any] | None) -> None:
 def open_writing(
     engine: Engine, references_by_row: bool = True, idle: list[Any] | None = None
 ) -> Iterator[Transaction]:
-    """A transaction that alone may write; waits for another writer as long as it takes.
+    """Open a transaction that holds the write lock; waits for another writer without a limit.
 
-    idle: as for reading; where an engine cannot forget what was written with it, a connection is not used again.
+    references_by_row: whether foreign keys are checked for each row; otherwise the caller checks them.
+    idle: as in `open_reading`; the connection is added afterwards only if the engine can reset it.
     """
 
     def begin(cursor: Any) -> None:
@@ -315,21 +319,21 @@ def open_writing(
             engine.leave_references_unchecked(cursor)
         engine.begin_writing(cursor, lambda: log.warning("waiting for another run that writes to the warehouse"))
 
-    connection = _taken(engine, begin, idle) or _begun(engine, begin)
+    connection = _reused(engine, begin, idle) or _connected(engine, begin)
     is_sound = False
     try:
-        with _whole(engine, connection) as transaction:
+        with _committed(engine, connection) as transaction:
             passing(CrashPoint.AFTER_BEGIN)
             yield transaction
             passing(CrashPoint.BEFORE_COMMIT)
-        is_sound = idle is not None and _is_as_new(engine, connection)
+        is_sound = idle is not None and _is_reusable(engine, connection)
     finally:
         _put_back(connection, idle if is_sound else None)
     passing(CrashPoint.AFTER_COMMIT)
 
 
-def _begun(engine: Engine, begin: Callable[[Any], None]) -> Any:
-    """A new connection with its transaction begun."""
+def _connected(engine: Engine, begin: Callable[[Any], None]) -> Any:
+    """Return a new connection with an open transaction."""
     try:
         connection = engine.connect()
     except adbc_driver_manager.Error as error:
@@ -344,8 +348,8 @@ def _begun(engine: Engine, begin: Callable[[Any], None]) -> Any:
 
 
 @contextmanager
-def _whole(engine: Engine, connection: Any) -> Iterator[Transaction]:
-    """The transaction that has begun on a connection: committed at the end, rolled back by any exception."""
+def _committed(engine: Engine, connection: Any) -> Iterator[Transaction]:
+    """Yield the open transaction of a connection. Commit it at the end; roll it back on any exception."""
     transaction = Transaction(engine, connection)
     try:
         yield transaction

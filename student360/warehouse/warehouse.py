@@ -1,7 +1,7 @@
-"""The Warehouse resource: when a transaction begins and ends, and the schema it finds.
+"""The Warehouse resource: opens transactions and keeps the schema up to date.
 
-Belongs here: what the assets ask of a database, whatever the engine. Does not belong here: running statements
-(`transaction.py`), what only one engine does (`sqlite.py`), the ledger (`ledger.py`), SQL (`sql/`).
+Contains the engine-neutral interface of the assets to the database; not how statements are run (see `transaction.py`),
+what is specific to an engine (see `sqlite.py`, `postgres.py`), the ledger (see `ledger.py`) nor SQL (see `sql/`).
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from student360.warehouse.transaction import (
 __all__ = ["Transaction", "Warehouse", "WarehouseError"]
 
 
-# Dagster gives every asset and IO manager a copy of the resource; these are shared by the copies.
+# Dagster copies the resource for every asset and IO manager; the copies share these.
 _OPEN = threading.local()
 _PREPARED: set[str] = set()
 _IDLE: dict[str, list[Any]] = {}
@@ -35,7 +35,7 @@ MOVING = "(moving from)"
 
 
 def _joinable() -> dict[str, Transaction]:
-    """The open transactions of this thread, by URL."""
+    """Return the open transactions of this thread, by URL."""
     if not hasattr(_OPEN, "by_url"):
         _OPEN.by_url = {}
     by_url: dict[str, Transaction] = _OPEN.by_url
@@ -45,21 +45,23 @@ def _joinable() -> dict[str, Transaction]:
 class Warehouse(ConfigurableResource):
     """The warehouse at a URL. `with warehouse.transaction() as tx` is the only way to write.
 
-    A transaction opened inside another of the same thread joins it, so that a step is one unit of work.
+    A transaction opened inside another one of the same thread joins it, so that a step is one transaction.
     """
 
     url: str  # without a password: see student360/urls.py
 
     @property
     def engine(self) -> Engine:
-        """The engine that the URL names."""
+        """The database engine of the URL."""
         return engine_for(self.url)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
-        """For the time of a run, transactions take turns on connections that stay open: to open one costs 3 ms, on
-        PostgreSQL 8, and a run reads some 40 times and writes 20. Between two of them no transaction is open, and at
-        the run's end no connection."""
+        """Keep connections open for the duration of a run and reuse them for its transactions.
+
+        Opening a connection takes 3 ms (8 ms on PostgreSQL), and a run has about 40 reading and 20 writing
+        transactions. No transaction stays open between them, and no connection after the run.
+        """
         if self.url in _IDLE:
             yield self
             return
@@ -72,9 +74,9 @@ class Warehouse(ConfigurableResource):
 
     @contextmanager
     def transaction(self, *, references_by_row: bool = True) -> Iterator[Transaction]:
-        """A writing transaction: committed at the end of the block, rolled back by any exception.
+        """Open a writing transaction: committed at the end of the block, rolled back on any exception.
 
-        references_by_row: whether the database checks each row's references as it comes; else whoever writes does.
+        references_by_row: whether the database checks foreign keys for each row; otherwise the caller checks them.
         """
         current = _joinable().get(self.url)
         if current is not None:
@@ -90,26 +92,26 @@ class Warehouse(ConfigurableResource):
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        """A consistent view of the warehouse for reading; never waits for a writer."""
+        """Open a transaction that sees one snapshot of the warehouse; never waits for a writer."""
         self.prepare()
         with open_reading(self.engine, _IDLE.get(self.url)) as transaction:
             yield transaction
 
     def frame(self, query: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
-        """The rows of a query as a DataFrame."""
+        """Return the rows of a query as a DataFrame."""
         with self.reading() as tx:
             return tx.frame(query, parameters)
 
     def row_count(self, table: str) -> int:
-        """How many rows a table or view has."""
+        """Return the number of rows of a table or view."""
         with self.reading() as tx:
             return int(tx.value(f"SELECT COUNT(*) FROM {table}"))
 
     def prepare(self) -> None:
-        """Bring tables and views up to date with the SQL files; a few milliseconds when nothing changed.
+        """Bring tables and views up to date with the SQL files. Takes a few milliseconds if nothing changed.
 
-        Views are made anew when their text changed. A table that was made by another text raises
-        WarehouseError: no data is ever thrown away to fit new code.
+        If anything changed, all views are created again. Raises WarehouseError if the definition of an existing table
+        changed, because data is never deleted to fit new code.
         """
         if self.url in _PREPARED:
             return
@@ -125,17 +127,20 @@ class Warehouse(ConfigurableResource):
         _PREPARED.add(self.url)
 
     def forget(self) -> None:
-        """Look at the tables and views again at the next use."""
+        """Check the tables and views again at the next use."""
         _PREPARED.discard(self.url)
 
 
 def _descriptions() -> str:
-    told = [(script.name, script.description, script.columns) for script in scripts().values()]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    documented = [(script.name, script.description, script.columns) for script in scripts().values()]
+    return hashlib.sha256(repr(documented).encode()).hexdigest()
 
 
 def _fingerprint(script: Script) -> str:
-    """A hash of a table's definition without comments. Braces are single, as when the first warehouses were made."""
+    """Return a hash of a table's or view's definition without comments.
+
+    Double braces are replaced by single ones, which the SQL files had when the first warehouses were created.
+    """
     code = "".join(line.split("--")[0].strip() + "\n" for line in script.sections["schema"].splitlines())
     return hashlib.sha256(code.replace("{{ ", "{").replace(" }}", "}").encode()).hexdigest()
 
@@ -150,7 +155,7 @@ def _migrate(tx: Transaction, known: Mapping[str, str], wanted: Mapping[str, str
     everything = scripts()
     if MOVING in known:
         raise WarehouseError(
-            f"a move from {known[MOVING]} into this warehouse is not finished: run `python -m student360 move` again."
+            f"the move from {known[MOVING]} to this warehouse is not finished: run `python -m student360 move` again."
         )
     if not known:
         tx.execute("CREATE TABLE IF NOT EXISTS schema_object (name TEXT PRIMARY KEY NOT NULL, fingerprint TEXT)")

@@ -73,7 +73,7 @@ def test_days_periods_schools_and_closures_are_counted_as_in_the_database(
     installation.drop(f"attendance_{DAYS[40]}.csv", attendance(1, 0, 40))
     with caplog.at_level(logging.INFO, bulk_attendance.__name__):
         run_pipeline(installation, settings)
-    assert f"attendance of {DAYS[0]:%Y%m} is counted: 1 of" in caplog.text
+    assert f"computed the attendance of month {DAYS[0]:%Y%m}: 1 of" in caplog.text
     assert installation.warehouse.row_count("student_attendance_month") > 2 * len(STUDENTS)
     assert differences_from_database(installation, settings) == ()
     installation.drop(f"students_{DAYS[50]}.csv", roster(9))

@@ -72,7 +72,7 @@ def column_schema(name: str) -> TableSchema:
 
 
 def feed_schema(contract: Contract) -> TableSchema:
-    """The columns of a feed's files, named as in the export, where the column lineage of all tables ends."""
+    """Return the columns of a feed's files, named as in the export. The column lineage of all tables ends at them."""
     return TableSchema(
         columns=[
             TableColumn(c.header, type=c.kind.value, description=c.description, tags={"privacy": c.privacy.value})
@@ -82,7 +82,7 @@ def feed_schema(contract: Contract) -> TableSchema:
 
 
 def table_lineage(name: str) -> TableColumnLineage:
-    """The columns of other assets that each column of a table or view is derived from, for Dagster's catalog."""
+    """Return the columns of other assets that each column of a table is derived from, for Dagster's catalog."""
     return TableColumnLineage(
         {
             column: [TableColumnDep(AssetKey(source.table), source.column) for source in sources]

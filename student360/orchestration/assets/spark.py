@@ -1,7 +1,4 @@
-"""The Spark layer: aggregates of the warehouse, written back to it.
-
-Contains the assets; not what is computed (`sql/spark`).
-"""
+"""The Spark layer: aggregates computed from the warehouse and written back to it. The queries are in sql/spark."""
 
 from typing import Any
 
@@ -14,7 +11,7 @@ from student360.warehouse.scripts import Script
 
 
 def spark_asset(script: Script) -> AssetsDefinition:
-    """The asset of an aggregate; its inputs are the tables that its query reads."""
+    """Return the asset of an aggregate. Its inputs are the tables that its query reads."""
     inputs = {
         table: AssetIn(
             table, input_manager_key="warehouse_io_manager", metadata={"load_as": "spark", "columns": columns}

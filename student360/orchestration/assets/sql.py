@@ -2,7 +2,7 @@
 
 Each table that a feed loads is a separate step. All tables of rules form one step, and so do all marts. Each of these
 two steps is one transaction, so that readers never see monthly figures without the risk computed from them, and a run
-writes dozens of events less.
+writes dozens fewer events.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -71,10 +71,9 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
 
 
 def sql_spec(script: Script) -> AssetSpec:
-    """The spec of a table that no feed loads, or of a view.
+    """Return the spec of a table that no feed loads, or of a view.
 
-    On its own it is an external asset, which is what a view is to Dagster: the database computes it when it is read,
-    so there is nothing to materialize.
+    Used alone, it is an external asset: a view is computed by the database on each read and is never materialized.
     """
     return AssetSpec(
         script.name,
@@ -89,9 +88,9 @@ def sql_spec(script: Script) -> AssetSpec:
 
 
 def group_asset(name: str, scripts: Sequence[Script], refresh_all: Refresh) -> AssetsDefinition:
-    """Tables that no feed loads as one step, refreshed together in one transaction in the order given.
+    """Return one step for tables that no feed loads. It refreshes them in one transaction in the order given.
 
-    Checks are yielded last: Dagster reads the asset's record for each of them.
+    Checks are yielded last, because Dagster reads the asset's record for each of them.
     """
     specs = [sql_spec(script) for script in scripts]
     check_specs = [spec for script in scripts for spec in rules_check_specs(script)]
