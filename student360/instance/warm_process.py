@@ -139,4 +139,5 @@ def _become_a_run() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    with suppress(KeyboardInterrupt):
+        serve()
