@@ -43,7 +43,7 @@ format: $(READY)
 
 # Generated pages and pictures, then the site in build/site; a broken link or anchor is an error.
 docs: $(READY)
-	@$(BIN)/python -m student360.cli.column_lineage
+	@$(BIN)/python -m student360_tests.site.column_lineage
 	@$(BIN)/python -m student360_tests.site docs
 	@$(BIN)/python -m student360_tests.trust page
 	@$(BIN)/python -m student360_tests.rules.page

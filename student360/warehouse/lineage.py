@@ -1,7 +1,7 @@
 """Column lineage: which columns of other assets, and which columns of the feeds, a column's value is derived from.
 
 The lineage is read from sql/column_lineage.json, which `make docs` writes: parsing all SQL files takes 3 seconds, and
-every run process imports the definitions. What counts as lineage and how it is computed: `cli/column_lineage.py`.
+every run process imports the definitions. What counts as lineage: `student360_tests/site/column_lineage.py`.
 """
 
 import json

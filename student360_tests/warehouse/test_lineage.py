@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 from dagster import AssetKey, AssetSpec, TableColumnDep
 
-from student360.cli.column_lineage import lineage_text
 from student360.contracts import contracts
 from student360.definitions import defs
 from student360.ingest.headers import normalised
 from student360.warehouse.lineage import LINEAGE_FILE, Source, column_lineage, feed_columns
 from student360.warehouse.scripts import scripts
+from student360_tests.site.column_lineage import lineage_text
 
 ASSETS = {name: script for name, script in scripts().items() if script.layer != "ledger"}
 COLUMNS = [(name, column.name) for name, script in ASSETS.items() for column in script.columns]
