@@ -111,9 +111,11 @@ def serve() -> None:
     from student360 import definitions
     from student360.settings import load_settings
     from student360.warehouse.errors import WarehouseError
+    from student360.warehouse.scripts import compile_all
     from student360.warehouse.transaction import engine_for
 
     definitions.defs.get_repository_def().get_all_jobs()
+    compile_all()
     with DagsterInstance.get():
         pass
     with suppress(WarehouseError):

@@ -54,6 +54,11 @@ def render(text: str, names: Names, symbolic: bool = False) -> str:
     return _compiled(text, _SYMBOLIC if symbolic else _STRICT).render({**_macros(), **names})
 
 
+def compile_template(text: str) -> None:
+    """Compile a text ahead of its first rendering."""
+    _compiled(text, _STRICT)
+
+
 @cache
 def _compiled(text: str, environment: Environment) -> Template:
     """Return the template of a text. The replacement of an expression alone on its line gets the line's indentation."""
