@@ -1,14 +1,15 @@
 -- The risk tier of every current student, with all reasons as text.
 --
--- HIGH: one indicator is severe, or indicators of two domains (attendance, academics, ...) are at risk.
+-- HIGH: one indicator is severe, or indicators of two domains are at risk (domains: attendance, attendance trend, courses,
+-- score trend, homework, contact).
 -- MODERATE: indicators of one domain are at risk. WATCH: an indicator is worth watching.
 -- ON_TRACK: nothing is flagged and every required indicator has enough data.
 -- INSUFFICIENT_DATA: nothing is flagged, but there is not enough data. Missing data is never a good sign.
 --
 -- The level of an indicator (0 fine, 1 watch, 2 at risk, 3 severe) is computed in v_risk_levels, which compares
 -- measures (v_risk_measures) with the rules in force (v_risk_rules). The tiers of all students are computed again when
--- the as-of day or the rules change, otherwise only those of students that a load changed. The risk monitor
--- (v_student_risk_monitor) reads this table.
+-- the as-of day, the rules or the feeds with data change, otherwise only those of students that a load changed. The risk
+-- monitor (v_student_risk_monitor) reads this table.
 
 -- name: schema
 CREATE TABLE student_risk (
@@ -61,6 +62,8 @@ flagged AS MATERIALIZED (
     GROUP BY i.student_durable_key
 ),
 measured AS MATERIALIZED (
+    -- Absence is counted in parts of a day, 2520 each (student_attendance_month). The trend indicators measure a decline; as
+    -- a change it is shown with the opposite sign. NOT_NOW: the indicator no longer applies, such as the first month's.
     SELECT
         l.student_durable_key,
         SUM(CASE WHEN l.is_required = 1 AND l.data_status <> 'OK' THEN 1 ELSE 0 END) AS required_without_data,
@@ -145,6 +148,7 @@ LEFT JOIN flagged AS f ON f.student_durable_key = s.student_durable_key;
 SELECT CASE WHEN o.is_judged = 0 OR EXISTS (SELECT 1 FROM touched_student) THEN 1 ELSE 0 END AS is_due FROM v_as_of AS o;
 
 -- name: merge
+-- For many students, `judge` is replaced by DuckDB, which runs `levels` and `judged` (sql/bulk/student_risk.sql).
 {{ choose_students }};
 
 {{ judge }};
@@ -178,8 +182,9 @@ INSERT INTO student_risk (
 DROP TABLE level_now;
 
 -- name: levels
--- The views are inserted as common table expressions that see only the students in `to_judge`. Their levels are stored,
--- because both tiers and reasons need them.
+-- The queries of the views are inserted as common table expressions of the same names, below a `dim_students` that holds
+-- only the students in `to_judge` (`home` is the schema of the real one). The levels are stored, because both tiers and
+-- reasons need them.
 CREATE TEMP TABLE level_now AS
 WITH dim_students AS (
     {{ students_to_judge }}

@@ -4,9 +4,12 @@
 -- A row of a newer export replaces one of an older export, never the reverse. A row that repeats the existing values
 -- changes only `confirmed_file_id`. A row whose student is not known yet waits in the staging table.
 --
--- Names: `table`, its `key`, its other columns (`values`), and `day`, the column with the day of a row; `staging`, the
--- staging table of the `feed`; `due`, a temporary table with the files to merge; `near`, a condition for the facts t
--- that their rows may update.
+-- Order: `waiting`; then `incoming` and `upsert`, or `add` of sql/bulk/fact.sql if the files contain only new days; then
+-- `keep_waiting`. The temporary table `due` holds the files to merge.
+--
+-- Names: `table`, its `key` and other columns (`values`; both: `all_columns`), `day`: the column with the day of a row,
+-- `has_school`: whether there is a school_key; `staging`: the staging table of the `feed`, `empty_staging`: the statement
+-- that empties it; `near`: a condition that limits the facts t to the days of the files, where the key begins with the day.
 
 -- name: row_count
 SELECT
@@ -28,8 +31,9 @@ JOIN {{ staging }} AS s ON s.file_id = due.file_id
 WHERE NOT EXISTS (SELECT 1 FROM student_alias AS i WHERE i.student_id = s.student_id);
 
 -- name: incoming
--- Each row with its outcome: loaded, updated or unchanged. Of rows with the same key only the newest counts. A row that is
--- missing from a newer snapshot or window is not loaded.
+-- Each row with its outcome: loaded, updated or unchanged. Unchanged are rows with the same key as a newer row of these
+-- files (row_rank > 1), rows that a newer snapshot or window does not contain, rows older than the file k that last confirmed
+-- the fact, and rows with the same values. A row `confirms` the fact if it is newer than k.
 CREATE TEMP TABLE incoming AS
 WITH resolved AS (
     {{ resolve }}
@@ -39,14 +43,14 @@ ranked AS (
         r.*, f.effective_date_key, f.feed,
         ROW_NUMBER() OVER (
             PARTITION BY {{ columns("r", key) }} ORDER BY f.effective_date_key DESC, r.file_id DESC, r.line_no DESC
-        ) AS newest
+        ) AS row_rank
     FROM resolved AS r
     JOIN ingest_file AS f ON f.file_id = r.file_id
 )
 SELECT
     r.*, r.{{ day }} AS day_key,
     CASE
-        WHEN r.newest > 1 THEN 'unchanged'
+        WHEN r.row_rank > 1 THEN 'unchanged'
         WHEN t.file_id IS NULL AND EXISTS (
             SELECT 1 FROM load_scope AS s
             WHERE s.feed = r.feed AND s.effective_date_key >= r.effective_date_key
@@ -60,13 +64,14 @@ SELECT
         ELSE 'unchanged'
     END AS outcome,
     CASE
-        WHEN r.newest = 1 AND (k.effective_date_key, k.file_id) < (r.effective_date_key, r.file_id) THEN 1 ELSE 0
+        WHEN r.row_rank = 1 AND (k.effective_date_key, k.file_id) < (r.effective_date_key, r.file_id) THEN 1 ELSE 0
     END AS confirms
 FROM ranked AS r
 LEFT JOIN {{ table }} AS t ON {{ equal("t", "r", key) }} AND {{ near }}
 LEFT JOIN ingest_file AS k ON k.file_id = t.confirmed_file_id;
 
 -- name: upsert
+-- The change log first: it needs the old row.
 INSERT INTO row_change (
     table_name, student_durable_key, day_key, change, file_id, line_no, before_file_id, before_line_no,
     said_before, said_after

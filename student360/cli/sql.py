@@ -30,7 +30,7 @@ FACT_MERGE: Mapping[str, tuple[str, ...]] = {
 }
 LARGE_FILE: Mapping[str, tuple[str, ...]] = {"bulk/large_file": ("staged", "waiting", "facts", "merged")}
 BY_DUCKDB = {"student_attendance_month": ("query",), "student_risk": ("levels", "judged")}
-FRAGMENTS_ALONE = frozenset({"query", "resolve", "in_words", "students_to_judge", "levels", "judged"})
+FRAGMENTS_ALONE = frozenset({"resolve", "in_words", "students_to_judge", "levels", "judged"})
 
 
 class NothingToShow(Exception):
@@ -48,7 +48,7 @@ def statements_of(name: str, engine: str) -> str:
     sections = list(_sections(scripts()[name], engine))
     if not sections:
         raise NothingToShow(f"{engine} does not compute '{name}'.")
-    shown = []
+    shown = [scripts()[name].header]
     for script, section, names in sections:
         statements = script.statements(section, {**names, **NAMES[engine]})
         if section == "schema" and script.is_fact and engine == "postgres":

@@ -53,14 +53,14 @@ class Script:
     text: str
 
     @property
+    def header(self) -> str:
+        """The first comment of the file, as written."""
+        return self.text.partition("\n\n")[0].partition("\n-- name:")[0] + "\n"
+
+    @property
     def description(self) -> str:
-        """The first comment of the file."""
-        lines = []
-        for line in self.text.splitlines():
-            if not line.startswith("--") or SECTION.match(line):
-                break
-            lines.append(line.removeprefix("--").strip())
-        return " ".join(lines)
+        """The first comment of the file as text."""
+        return " ".join(line.removeprefix("--").strip() for line in self.header.splitlines())
 
     @cached_property
     def sections(self) -> dict[str, str]:
