@@ -17,7 +17,7 @@ from student360.orchestration.assets.analysis import backtest_asset
 from student360.orchestration.assets.common import landing_files
 from student360.orchestration.assets.raw import raw_asset
 from student360.orchestration.assets.spark import spark_asset
-from student360.orchestration.assets.sql import feed_asset, group_asset, sql_spec
+from student360.orchestration.assets.sql import feed_asset, group_asset, view_spec
 from student360.orchestration.assets.staging import staging_asset
 from student360.orchestration.automation import aggregates, backtest, ingest, nightly_quality, quality, spark_automation
 from student360.orchestration.checks import table_checks
@@ -51,7 +51,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
             group_asset("rules", rules, refresh_reference_tables),
             *(feed_asset(scripts()[contract.loads], contract) for contract in feeds),
             group_asset("marts", tables, refresh_marts),
-            *(sql_spec(view) for view in views),
+            *(view_spec(view) for view in views),
             *(spark_asset(script) for script in scripts().values() if script.layer == "spark"),
             backtest_asset(scripts()["risk_backtest"]),
         ],

@@ -274,16 +274,16 @@ def upstream(script: Script) -> list[str]:
     return sorted(mentioned)
 
 
-def upstream_through_views(script: Script) -> list[str]:
-    """Return the result of `upstream`, and what the views among it read, sorted by name.
+def upstream_tables(script: Script) -> list[str]:
+    """Return the tables that a SQL file reads, directly or through views, sorted by name.
 
-    A view is not a step of a run, so a dependency on the view alone would not order the steps.
+    A view is not a step of a run, so a step cannot depend on it: for each input that was never materialized, Dagster
+    searches the event log in every run (on PostgreSQL 4 s of a day's file for 20 views).
     """
-    found = set(upstream(script))
-    for name in sorted(found):
-        if scripts()[name].is_view:
-            found |= set(upstream_through_views(scripts()[name]))
-    return sorted(found)
+    found: set[str] = set()
+    for name in upstream(script):
+        found |= set(upstream_tables(scripts()[name])) if scripts()[name].is_view else {name}
+    return sorted(found - {script.name})
 
 
 @cache

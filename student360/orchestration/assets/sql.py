@@ -35,7 +35,7 @@ from student360.orchestration.assets.common import (
 from student360.orchestration.checks import load_check_specs, load_checks, rules_check_specs, rules_checks
 from student360.rules.reference import reference_digest
 from student360.settings import Settings, load_settings
-from student360.warehouse.scripts import Script, upstream, upstream_through_views
+from student360.warehouse.scripts import Script, upstream, upstream_tables
 from student360.warehouse.warehouse import Transaction, Warehouse
 
 Refresh = Callable[[Warehouse, Sequence[Script], Settings], dict[str, dict[str, int]]]
@@ -48,7 +48,7 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
         name=script.name,
         group_name=script.layer,
         description=script.description,
-        deps=upstream_through_views(script),
+        deps=upstream_tables(script),
         owners=OWNERS,
         kinds={"sql", engine_kind(), "table"},
         tags=privacy_tags(script),
@@ -70,16 +70,17 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
     return _feed
 
 
-def sql_spec(script: Script) -> AssetSpec:
-    """Return the spec of a table that no feed loads, or of a view.
+def view_spec(script: Script) -> AssetSpec:
+    """Return the spec of a view as an external asset: the database computes it when it is read, no step does."""
+    return _spec(script, upstream(script))
 
-    Used alone, it is an external asset: a view is computed by the database on each read and is never materialized.
-    """
+
+def _spec(script: Script, deps: Sequence[str]) -> AssetSpec:
     return AssetSpec(
         script.name,
         group_name=script.layer,
         description=script.description,
-        deps=upstream(script) if script.is_view else upstream_through_views(script),
+        deps=deps,
         owners=OWNERS,
         kinds={"sql", engine_kind(), "view" if script.is_view else "table"},
         tags=privacy_tags(script),
@@ -92,7 +93,7 @@ def group_asset(name: str, scripts: Sequence[Script], refresh_all: Refresh) -> A
 
     Checks are yielded last, because Dagster reads the asset's record for each of them.
     """
-    specs = [sql_spec(script) for script in scripts]
+    specs = [_spec(script, upstream_tables(script)) for script in scripts]
     check_specs = [spec for script in scripts for spec in rules_check_specs(script)]
 
     @multi_asset(name=name, specs=specs, check_specs=check_specs, can_subset=True)
