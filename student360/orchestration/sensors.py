@@ -42,6 +42,7 @@ from student360.orchestration.checks import load_check_keys, rules_check_keys
 from student360.rules.reference import rules_digest, stale_rules
 from student360.settings import Settings, load_settings
 from student360.warehouse import ledger
+from student360.warehouse.scripts import in_order
 from student360.warehouse.warehouse import Warehouse
 
 LOOK_SECONDS = 20.0
@@ -251,8 +252,8 @@ def _assets_for(
 
     The former are the raw assets of the feeds, everything downstream of them, and the latter.
 
-    Tables that other feeds load are excluded, unless the batch has students or id changes: rows of any feed may be
-    waiting for their student.
+    Excluded are tables computed from reference data alone, unless that changed, and tables that other feeds load, unless
+    the batch has students or id changes: rows of any feed may be waiting for their student.
     """
     repository = context.repository_def
     if repository is None:
@@ -262,6 +263,7 @@ def _assets_for(
     reached = (raw.downstream() & ingest_assets) if feeds else AssetSelection.groups("marts").materializable()
     freed = not IDENTITY_FEEDS.isdisjoint(feeds)
     others = {c.loads for c in contracts().values() if c.feed not in feeds and not freed}
+    others |= {script.name for script in in_order("core") if script.has_rules and script.is_rules_alone}
     with Warehouse(url=settings.warehouse_url).reading() as tx:
         stale = set(map(AssetKey, stale_rules(ledger.settings(tx), settings)))
     return (set(reached.resolve(repository.asset_graph)) - set(map(AssetKey, others))) | stale, stale
