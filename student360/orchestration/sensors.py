@@ -252,7 +252,7 @@ def _assets_for(
 
     The former are the raw assets of the feeds, everything downstream of them, and the latter.
 
-    Excluded are tables computed from reference data alone, unless that changed, and tables that other feeds load, unless
+    Excluded are tables computed from reference data alone, unless it changed, and tables that other feeds load, unless
     the batch has students or id changes: rows of any feed may be waiting for their student.
     """
     repository = context.repository_def
