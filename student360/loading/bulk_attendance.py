@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.threads import in_order
-from student360.loading.bulk_duckdb import computed_beside, rows_read
+from student360.loading.bulk_duckdb import computed_by_duckdb, rows_read
 from student360.loading.memory import give_back
 from student360.settings import Settings
 from student360.warehouse.scripts import Script, scripts, sql_file
@@ -39,7 +39,7 @@ def refresh_months(tx: Transaction, months: Script, settings: Settings) -> None:
         tx.run(months, "count")
     else:
         tx.run(bulk, "recount_all")
-        counted = partial(computed_beside, months.statements("query"), settings.staged, MEMORY)
+        counted = partial(computed_by_duckdb, months.statements("query"), settings.staged, MEMORY)
         for rows in in_order(counted, _parts(tx, months, bulk), PARTS_AT_ONCE):
             tx.append("counted_in_parts", rows, copy_of=months.name)
             passing(CrashPoint.MID_LOAD)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def duckdb_beside(folder: Path, memory: str, threads: int) -> Iterator["duckdb.DuckDBPyConnection"]:
+def duckdb_connection(folder: Path, memory: str, threads: int) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open an empty in-memory DuckDB with integer division, as in the warehouse.
 
     folder: for temporary files that do not fit into memory; created private. Raises WarehouseError for any error of
@@ -48,12 +48,14 @@ def rows_read(tx: Transaction, source: str, query: str) -> pa.Table:
     return tx.arrow_table(source, columns_named(source.split(maxsplit=1)[0], query))
 
 
-def computed_beside(statements: Sequence[str], folder: Path, memory: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+def computed_by_duckdb(
+    statements: Sequence[str], folder: Path, memory: str, tables: Mapping[str, pa.Table]
+) -> pa.Table:
     """Run statements on the given tables with DuckDB in one thread. Return the result of the last, a query.
 
     Raises WarehouseError.
     """
-    with duckdb_beside(folder, memory, threads=1) as connection:
+    with duckdb_connection(folder, memory, threads=1) as connection:
         for name, rows in tables.items():
             connection.register(name, rows)
         *before, query = statements

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.threads import in_order
-from student360.loading.bulk_duckdb import computed_beside, rows_read
+from student360.loading.bulk_duckdb import computed_by_duckdb, rows_read
 from student360.loading.memory import give_back
 from student360.settings import Settings
 from student360.warehouse.scripts import Script, scripts, sql_file
@@ -37,7 +37,7 @@ def refresh_risk(tx: Transaction, risk: Script, settings: Settings) -> None:
         bulk = sql_file("bulk", risk.name)
         tx.run(bulk, "older_months")
         statements = [*risk.statements("levels", IN_DUCKDB), *risk.statements("judged", IN_DUCKDB)]
-        judged = partial(computed_beside, statements, settings.staged, MEMORY)
+        judged = partial(computed_by_duckdb, statements, settings.staged, MEMORY)
         parts = _parts(tx, bulk, math.ceil(students / STUDENTS_AT_ONCE), "\n".join(statements))
         for rows in in_order(judged, parts, PARTS_AT_ONCE):
             tx.append(risk.name, rows)

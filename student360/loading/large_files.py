@@ -25,7 +25,7 @@ from student360.contracts import Contract, Kind, LoadMode
 from student360.crash_points import CrashPoint, passing
 from student360.ingest.files import make_durable, make_private
 from student360.ingest.threads import ahead
-from student360.loading.bulk_duckdb import duckdb_beside
+from student360.loading.bulk_duckdb import duckdb_connection
 from student360.loading.memory import give_back
 from student360.settings import Settings
 from student360.warehouse import ledger
@@ -297,7 +297,7 @@ def _duckdb(
         raise StagedRowsMissing(f"The staged rows of a file are missing: materialize {contract.staging_table} again.")
     referred = {"student_alias", *script.mentions(frozenset(scripts()), "resolve")} if script else set()
     conflicts = "row_reject WHERE reason_code = 'conflicting_duplicate' AND file_id ="
-    with duckdb_beside(parquet.parent, MEMORY, PROCESSORS) as connection:
+    with duckdb_connection(parquet.parent, MEMORY, PROCESSORS) as connection:
         connection.read_parquet(str(parquet)).create_view("parquet_row")
         connection.register("due", pa.table({"file_id": [file.file_id]}))
         connection.register("conflict", tx.arrow_table(f"{conflicts} {file.file_id:d}", ["line_no"]))

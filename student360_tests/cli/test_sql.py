@@ -72,13 +72,13 @@ def test_the_statements_that_duckdb_runs_are_printed(
 ) -> None:
     computed: list[str] = []
     for module in (bulk_attendance, bulk_risk):
-        real = module.computed_beside
+        real = module.computed_by_duckdb
 
         def spied(statements: Sequence[str], *more: Any, real: Any = real) -> Any:
             computed.extend(statements)
             return real(statements, *more)
 
-        monkeypatch.setattr(module, "computed_beside", spied)
+        monkeypatch.setattr(module, "computed_by_duckdb", spied)
     monkeypatch.setattr(bulk_attendance, "MANY_MONTHS", 1)
     monkeypatch.setattr(bulk_risk, "MANY_STUDENTS", 1)
     write_district(installation.data / "landing", District(students=30, days=25))
