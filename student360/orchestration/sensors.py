@@ -218,15 +218,14 @@ def _request(
     context: SensorEvaluationContext, settings: Settings, run_key: str, batch: list[LandedFile], finish_left_over: bool
 ) -> RunRequest:
     feeds = set(contracts()) if finish_left_over else _feeds_of(batch)
-    tickets = [file.ticket for file in batch]
-    config = {contracts()[feed].raw_asset: ReceiveConfig(ready=tickets) for feed in sorted(feeds)}
     assets, stale = _assets_for(context, feeds, settings)
+    ready = ReceiveConfig(ready=[file.ticket for file in batch])
     unchanged_rules = [key for key in rules_check_keys() if key.asset_key not in stale]
     return RunRequest(
         run_key=run_key,
         asset_selection=sorted(assets, key=str),
         asset_check_keys=[key for key in load_check_keys() if key.asset_key in assets and key not in unchanged_rules],
-        run_config=RunConfig(ops=config),
+        run_config=RunConfig(ops={c.raw_asset: ready for c in contracts().values() if AssetKey(c.raw_asset) in assets}),
         tags={"student360/files": str(len(batch)), "student360/feeds": " ".join(sorted(feeds))},
     )
 
@@ -266,4 +265,14 @@ def _assets_for(
     others |= {script.name for script in in_order("core") if script.has_rules and script.is_rules_alone}
     with Warehouse(url=settings.warehouse_url).reading() as tx:
         stale = set(map(AssetKey, stale_rules(ledger.settings(tx), settings)))
-    return (set(reached.resolve(repository.asset_graph)) - set(map(AssetKey, others))) | stale, stale
+    chosen = set(reached.resolve(repository.asset_graph)) - set(map(AssetKey, others))
+    return chosen | stale | _never_materialized(context.instance, ingest_assets.resolve(repository.asset_graph)), stale
+
+
+def _never_materialized(instance: DagsterInstance, assets: Collection[AssetKey]) -> set[AssetKey]:
+    """Return the assets without a materialization, to be requested once.
+
+    For each of them that is an input of a step, Dagster searches the event log in every run.
+    """
+    records = instance.get_asset_records(list(assets))
+    return set(assets) - {r.asset_entry.asset_key for r in records if r.asset_entry.last_materialization_record}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, RunRequest, SkipReason, build_sensor_context
+from dagster import AssetMaterialization, DagsterInstance, RunRequest, SkipReason, build_sensor_context
 
 from student360.definitions import defs
 from student360.ingest.files import LandedFile
@@ -23,8 +23,11 @@ def short_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensors, "LOOK_SECONDS", 0.3)
 
 
-def tick(cursor: str | None = None) -> tuple[RunRequest | SkipReason, str | None]:
+def tick(cursor: str | None = None, materialized: bool = True) -> tuple[RunRequest | SkipReason, str | None]:
+    """Evaluate the sensor on an instance on which every asset was materialized once, or none."""
     with DagsterInstance.ephemeral() as instance:
+        for key in defs.resolve_asset_graph().materializable_asset_keys if materialized else ():
+            instance.report_runless_asset_event(AssetMaterialization(key))
         context = build_sensor_context(instance=instance, cursor=cursor, definitions=defs)
         result = sensors.landing_sensor(context)
         assert isinstance(result, RunRequest | SkipReason)
@@ -134,3 +137,13 @@ def test_a_batch_is_limited_by_number_and_size_of_files(
     huge = [LandedFile(Path(f"{n}.csv"), (2**21, 0, 0)) for n in range(5)]
     assert len(micro_batch(small, settings)) == 3
     assert len(micro_batch(huge, settings)) == 1
+
+
+def test_an_asset_that_was_never_materialized_is_requested_with_the_next_run(installation: Installation) -> None:
+    """Dagster searches the event log for each input of a step that was never materialized, in every run."""
+    request, _ = tick(materialized=False)
+    assert isinstance(request, RunRequest)
+    requested = {key.to_user_string() for key in request.asset_selection or []}
+    assert {"raw_groups", "stg_groups", "fact_student_groups", "student_id_change"} <= requested
+    assert "agg_risk_tiers" not in requested
+    assert set(request.run_config["ops"]) == {name for name in requested if name.startswith("raw_")}
