@@ -20,13 +20,14 @@ from contextlib import suppress
 from functools import cached_property
 
 import psutil
-from dagster import DagsterEventType, DagsterRun, DefaultRunLauncher
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DefaultRunLauncher
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import serialize_value
 
 from student360.instance.warm_process import NoWarmProcess, WarmProcess
+from student360.warehouse.warehouse import keep_connections_open
 
 CLOCK_SECONDS = 2.0
 ENDS_WITHIN_SECONDS = 60.0
@@ -40,6 +41,11 @@ class WatchedRunLauncher(DefaultRunLauncher):
     @cached_property
     def _warm_process(self) -> WarmProcess:
         return WarmProcess()
+
+    def register_instance(self, instance: DagsterInstance) -> None:
+        """Keep the instance's connections open: the process that requests runs writes what they plan to do."""
+        super().register_instance(instance)
+        keep_connections_open(instance)
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Start a run in a separate process."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import pandas as pd
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import ConfigurableResource, DagsterInstance, InitResourceContext
 
 from student360.warehouse.errors import WarehouseError
 from student360.warehouse.scripts import Script, scripts
@@ -32,6 +32,15 @@ _PREPARED: set[str] = set()
 _IDLE: dict[str, list[Any]] = {}
 DESCRIPTIONS = "(descriptions)"
 MOVING = "(moving from)"
+DAGSTER_STATEMENT_MS = 600_000
+
+
+def keep_connections_open(instance: DagsterInstance) -> None:
+    """Let Dagster's own storage on PostgreSQL keep its connection, as its webserver does; nothing to do for SQLite.
+
+    Otherwise it opens one for each of the several statements that an event takes.
+    """
+    instance.optimize_for_webserver(statement_timeout=DAGSTER_STATEMENT_MS, pool_recycle=3600, max_overflow=20)
 
 
 def _joinable() -> dict[str, Transaction]:
@@ -66,6 +75,8 @@ class Warehouse(ConfigurableResource):
             yield self
             return
         _IDLE[self.url] = []
+        if context.instance is not None:
+            keep_connections_open(context.instance)
         try:
             yield self
         finally:
