@@ -86,7 +86,8 @@ def _sections(table: Script, engine: str) -> Iterator[tuple[Script, str, Names]]
     else:
         merge = table.sections.get("merge", "")
         put_in = {section for section in table.sections if f"{{{{ {section} }}}}" in merge}
-        own, shared = (s for s in table.sections if s not in put_in | FRAGMENTS_ALONE), FACT_MERGE
+        put_in |= FRAGMENTS_ALONE | ({"query"} if table.layer == "spark" else set())
+        own, shared = (section for section in table.sections if section not in put_in), FACT_MERGE
     yield from ((table, section, names) for section in own)
     if table.is_fact:
         for file, sections in shared.items():
