@@ -5,6 +5,7 @@ Contains the mapping of tables to SQL files and engines; not the replacement of 
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from student360.loading.bulk_risk import IN_DUCKDB
 from student360.loading.fact_names import fact_names
 from student360.warehouse import postgres, sqlite
 from student360.warehouse.scripts import Script, scripts, sql_file
@@ -13,7 +14,7 @@ from student360.warehouse.templates import Names
 NAMES: Mapping[str, Names] = {
     "sqlite": sqlite.FRAGMENTS | {"home": "main"},
     "postgres": postgres.FRAGMENTS | {"home": "student360"},
-    "duckdb": {"home": "temp"},
+    "duckdb": IN_DUCKDB,
     "spark": {},
 }
 ENGINES = tuple(NAMES)

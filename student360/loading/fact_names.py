@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from student360.contracts import contracts
 from student360.warehouse.scripts import Script
 from student360.warehouse.templates import Section
 
@@ -11,7 +10,7 @@ LINEAGE = ("file_id", "line_no", "confirmed_file_id")
 
 def fact_names(fact: Script) -> dict[str, Any]:
     """Return the names for one fact table. `sql/merge/fact.sql` explains them."""
-    contract = next(contract for contract in contracts().values() if contract.loads == fact.name)
+    contract = fact.contract
     key = fact.primary_key
     values = tuple(column.name for column in fact.columns if column.name not in (*key, *LINEAGE))
     return {

@@ -62,14 +62,14 @@ def refresh(tx: Transaction, table: Script, settings: Settings) -> dict[str, int
     rules = _accepted_rules(tx, table, settings) if table.has_rules else None
     if rules is not None:
         tx.create_temporary("reference", rules)
-    if any(tx.value(query) == 0 for query in table.statements("due", {})):
+    if any(tx.value(query) == 0 for query in table.statements("due")):
         return {}
     passing(CrashPoint.MID_LOAD)
     if table.name in CHOOSES_ENGINE:
         CHOOSES_ENGINE[table.name](tx, table, settings)
     else:
         tx.run(table, "merge")
-    figures = [row for query in table.statements("changed", {}) for row in tx.query(query)]
+    figures = [row for query in table.statements("changed") for row in tx.query(query)]
     tx.run(table, "tidy_up")
     return {row["name"]: row["number"] for row in figures}
 

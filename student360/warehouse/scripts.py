@@ -78,6 +78,11 @@ class Script:
         return "resolve" in self.sections
 
     @property
+    def contract(self) -> Contract:
+        """The contract of the feed that loads the table. Raises StopIteration if no feed does."""
+        return next(contract for contract in contracts().values() if contract.loads == self.name)
+
+    @property
     def day_column(self) -> str:
         """The column with the day of a fact: the first that references dim_dates."""
         found = re.search(r"^\s*(\w+)[^\n]*REFERENCES dim_dates", self.sections["schema"], re.MULTILINE)
@@ -132,8 +137,8 @@ class Script:
         Without that section the rows of the table are counted.
         """
         if self.is_fact:
-            feed = next(contract.feed for contract in contracts().values() if contract.loads == self.name)
-            return sql_file("merge", "fact").statements("row_count", {"table": self.name, "feed": feed})[0]
+            names = {"table": self.name, "feed": self.contract.feed}
+            return sql_file("merge", "fact").statements("row_count", names)[0]
         counted = "SELECT NULL AS row_count" if self.is_view else f"SELECT COUNT(*) FROM {self.name}"
         return next(iter(self.statements("row_count")), counted)
 
