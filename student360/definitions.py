@@ -20,7 +20,7 @@ from student360.orchestration.assets.spark import spark_asset
 from student360.orchestration.assets.sql import feed_asset, group_asset, view_spec
 from student360.orchestration.assets.staging import staging_asset
 from student360.orchestration.automation import aggregates, backtest, ingest, nightly_quality, quality, spark_automation
-from student360.orchestration.checks import table_checks
+from student360.orchestration.checks import load_checks, table_checks
 from student360.orchestration.io_managers import ClaimedFilesIOManager, WarehouseIOManager
 from student360.orchestration.sensors import landing_sensor
 from student360.settings import load_settings
@@ -55,7 +55,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> Definitions:
             *(spark_asset(script) for script in scripts().values() if script.layer == "spark"),
             backtest_asset(scripts()["risk_backtest"]),
         ],
-        asset_checks=list(table_checks()),
+        asset_checks=[*(load_checks(contract) for contract in feeds), *table_checks()],
         jobs=[ingest, aggregates, backtest, quality],
         schedules=[nightly_quality],
         sensors=[landing_sensor, spark_automation],

@@ -4,8 +4,23 @@
 -- A part reads only the months within the windows of the rules (v_risk_windows). This is not sufficient for the
 -- students in `needs_older_months`, who were absent on all days of these months or have few recorded days.
 --
--- Months and days are given both as a list and as a range: SQLite needs the list to use its indexes, PostgreSQL the
--- range.
+-- The windows are given as numbers, because planners cannot estimate subqueries. Months and days are given both as a
+-- list and as a range: SQLite needs the list to use its indexes, PostgreSQL the range.
+
+-- name: windows
+SELECT w.* FROM v_risk_windows AS w;
+
+-- name: month_keys
+SELECT DISTINCT d.month_key
+FROM v_risk_windows AS w
+JOIN dim_dates AS d ON d.school_year = w.school_year AND d.month_key BETWEEN w.trend_from_month_key AND w.month_key
+ORDER BY d.month_key;
+
+-- name: homework_days
+SELECT d.date_key
+FROM v_risk_windows AS w
+JOIN dim_dates AS d ON d.date_key BETWEEN w.homework_from_key AND w.as_of_date_key
+ORDER BY d.date_key;
 
 -- name: parts
 SELECT
@@ -26,12 +41,12 @@ SELECT j.student_durable_key FROM to_judge AS j
 EXCEPT
 SELECT m.student_durable_key
 FROM student_attendance_month AS m
-WHERE school_year = {{ this_year }} AND {{ of_last_months }}
+WHERE {{ in_last_months }}
 GROUP BY m.student_durable_key
 HAVING MIN(m.days_before) = 0 OR (
-    SUM(m.days_recorded) > (SELECT 2 * w.trend_days FROM v_risk_windows AS w)
+    SUM(m.days_recorded) > 2 * {{ trend_days }}
     AND SUM(m.absent_parts) < 2520 * SUM(m.days_recorded)
-    AND MAX(m.days_before + m.days_recorded) > (SELECT w.first_until_days FROM v_risk_windows AS w)
+    AND MAX(m.days_before + m.days_recorded) > {{ first_until_days }}
 );
 
 ANALYZE needs_older_months;
@@ -39,34 +54,21 @@ ANALYZE needs_older_months;
 -- name: read
 SELECT * FROM dim_students WHERE is_current = 1 AND {{ in_part }};
 
-SELECT * FROM student_attendance_month WHERE {{ in_part }} AND school_year = {{ this_year }} AND {{ of_last_months }};
+SELECT * FROM student_attendance_month WHERE {{ in_part }} AND {{ in_last_months }};
 
 SELECT * FROM student_attendance_month
-WHERE {{ in_part }} AND school_year = {{ this_year }} AND month_key < {{ first_of_last_months }}
+WHERE {{ in_part }} AND school_year = {{ school_year }} AND month_key < {{ trend_from_month_key }}
   AND student_durable_key IN (SELECT b.student_durable_key FROM needs_older_months AS b);
 
 SELECT * FROM student_year_to_date WHERE {{ in_part }};
 
 SELECT * FROM fact_homework
-WHERE {{ in_part }} AND due_date_key IN (
-    SELECT d.date_key
-    FROM v_risk_windows AS w
-    JOIN dim_dates AS d ON d.date_key BETWEEN w.homework_from_key AND w.as_of_date_key
-) AND due_date_key BETWEEN (SELECT w.homework_from_key FROM v_risk_windows AS w)
-    AND (SELECT w.as_of_date_key FROM v_risk_windows AS w);
+WHERE {{ in_part }} AND due_date_key IN ({{ days_due }})
+  AND due_date_key BETWEEN {{ homework_from_key }} AND {{ as_of_date_key }};
 
 -- name: in_part
 student_durable_key BETWEEN {{ first_student }} AND {{ last_student }} {{ if_due }};
 
--- name: this_year
-(SELECT w.school_year FROM v_risk_windows AS w);
-
--- name: of_last_months
-month_key IN (
-    SELECT d.month_key
-    FROM v_risk_windows AS w
-    JOIN dim_dates AS d ON d.school_year = w.school_year AND d.month_key BETWEEN w.trend_from_month_key AND w.month_key
-) AND month_key BETWEEN {{ first_of_last_months }} AND (SELECT w.month_key FROM v_risk_windows AS w);
-
--- name: first_of_last_months
-(SELECT w.trend_from_month_key FROM v_risk_windows AS w);
+-- name: in_last_months
+school_year = {{ school_year }} AND month_key IN ({{ last_months }})
+AND month_key BETWEEN {{ trend_from_month_key }} AND {{ month_key }};

@@ -20,7 +20,12 @@ NAMES: Mapping[str, Names] = {
 ENGINES = tuple(NAMES)
 # Known only during a run: the days of a batch, the size of a part, and so on.
 AT_RUN_TIME = {
-    name: f":{name}" for name in ("how_many", "month", "first_student", "last_student", "if_due", "day", "school_year")
+    name: f":{name}"
+    for name in (
+        *("how_many", "month", "first_student", "last_student", "if_due", "day", "school_year", "month_key"),
+        *("trend_days", "trend_from_month_key", "first_until_days", "homework_from_key", "as_of_date_key"),
+        *("last_months", "days_due"),
+    )
 } | {"staging": "stg_feed"}
 FACT_MERGE: Mapping[str, tuple[str, ...]] = {
     "merge/fact": ("files_ready_again", "waiting", "incoming", "upsert", "keep_waiting"),

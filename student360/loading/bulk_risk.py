@@ -7,7 +7,7 @@ the same text that the database runs).
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 import pyarrow as pa
@@ -18,13 +18,15 @@ from student360.loading.bulk_duckdb import computed_by_duckdb, rows_read
 from student360.loading.memory import give_back
 from student360.settings import Settings
 from student360.warehouse.scripts import Script, scripts, sql_file
+from student360.warehouse.templates import Names
 from student360.warehouse.transaction import Transaction
 
-MANY_STUDENTS = 20_000
+MANY_STUDENTS = 8_000
 STUDENTS_AT_ONCE = 10_000
 PARTS_AT_ONCE = 2
 MEMORY = "150MB"
 IN_DUCKDB = {"home": "temp"}
+NULL = "NULL"
 
 
 def refresh_risk(tx: Transaction, risk: Script, settings: Settings) -> None:
@@ -35,10 +37,12 @@ def refresh_risk(tx: Transaction, risk: Script, settings: Settings) -> None:
         tx.run(risk, "judge")
     else:
         bulk = sql_file("bulk", risk.name)
-        tx.run(bulk, "older_months")
+        windows = _windows(tx, bulk)
+        tx.run(bulk, "older_months", windows)
         statements = [*risk.statements("levels", IN_DUCKDB), *risk.statements("judged", IN_DUCKDB)]
         judged = partial(computed_by_duckdb, statements, settings.staged, MEMORY)
-        parts = _parts(tx, bulk, math.ceil(students / STUDENTS_AT_ONCE), "\n".join(statements))
+        how_many = max(PARTS_AT_ONCE, math.ceil(students / STUDENTS_AT_ONCE))
+        parts = _parts(tx, bulk, windows, how_many, "\n".join(statements))
         for rows in in_order(judged, parts, PARTS_AT_ONCE):
             tx.append(risk.name, rows)
             passing(CrashPoint.MID_LOAD)
@@ -46,14 +50,28 @@ def refresh_risk(tx: Transaction, risk: Script, settings: Settings) -> None:
     tx.run(risk, "clean_up")
 
 
-def _parts(tx: Transaction, bulk: Script, how_many: int, query: str) -> Iterator[Mapping[str, pa.Table]]:
+def _windows(tx: Transaction, bulk: Script) -> Names:
+    """Return the windows of the rules (v_risk_windows) as SQL literals by column, with their months and days."""
+    (row,) = tx.query(bulk.statements("windows")[0])
+    windows = {name: NULL if value is None else value for name, value in row.items()}
+    months, days = (tx.numbers(bulk.statements(section)[0]) for section in ("month_keys", "homework_days"))
+    return windows | {"last_months": _listed(months), "days_due": _listed(days)}
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers)) or NULL
+
+
+def _parts(
+    tx: Transaction, bulk: Script, windows: Names, how_many: int, query: str
+) -> Iterator[Mapping[str, pa.Table]]:
     """Yield the tables that the query reads, for one part of the students at a time."""
     shared: dict[str, pa.Table] = {}
     for part in tx.query(bulk.statements("parts", {"how_many": how_many})[0]):
         students = bulk.statements("students_of_part", part)[0]
         if_due = f"AND student_durable_key IN ({students})" if _are_scattered(**part) else ""
         own = defaultdict(list)
-        for statement in bulk.statements("read", {**part, "if_due": if_due}):
+        for statement in bulk.statements("read", {**windows, **part, "if_due": if_due}):
             source = statement.removeprefix("SELECT * FROM ")
             own[source.split(maxsplit=1)[0]].append(rows_read(tx, source, query))
         shared = shared or {name: rows_read(tx, name, query) for name in _read(query) - own.keys()}

@@ -19,11 +19,14 @@ AFTER_EACH_LOAD = (
     & ~AutomationCondition.in_progress()
 )
 
+# Files that arrive within minutes of each other cause one Spark run, which would otherwise delay the next file's load.
+SPARK_AT_MOST_EVERY_SECONDS = 120
+
 spark_automation = AutomationConditionSensorDefinition(
     "spark_automation",
     target=AssetSelection.groups("spark"),
     default_status=DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=SPARK_AT_MOST_EVERY_SECONDS,
 )
 
 INGEST_GROUPS = ("raw", "staging", "core", "marts")

@@ -1,11 +1,11 @@
 """Asset checks, and how to fix what they report.
 
-Load checks are cheap and run in the step of the load. Table checks read whole tables and run nightly, on demand and by
-`dagster asset materialize`. Bad rows are rejected in `ingest/`, not here.
+Load checks are cheap and run at the end of each load's run. Table checks read whole tables and run nightly, on demand
+and by `dagster asset materialize`. Bad rows are rejected in `ingest/`, not here.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
@@ -20,6 +20,7 @@ from dagster import (
     MetadataValue,
     TableRecord,
     asset_check,
+    multi_asset_check,
 )
 
 from student360.contracts import Contract, contracts
@@ -41,6 +42,7 @@ CODE_TABLES = {
 LANDING = "landing_files"
 ATTENDANCE = "attendance"
 REJECTS_WARN_SHARE = 0.01
+AFTER_OTHER_STEPS = {"dagster/priority": "-1"}
 FIXES = {
     "rows_conserved": "Do not load any more files; run `python -m student360 status` and report its output.",
     "rejects_share": "Correct the rows in data/quarantine/to_correct and drop that file. v_rejected_rows has them too.",
@@ -66,8 +68,22 @@ FIXES = {
 }
 
 
+def load_checks(contract: Contract) -> AssetChecksDefinition:
+    """Return the checks of a feed's load as one step. It runs last, so that the risk list does not wait for it."""
+
+    @multi_asset_check(
+        name=f"{contract.loads}_load_checks", specs=load_check_specs(contract), op_tags=AFTER_OTHER_STEPS
+    )
+    def _checks(warehouse: Warehouse) -> Iterator[AssetCheckResult]:
+        with warehouse.reading() as tx:
+            results = load_check_results(tx, contract)
+        yield from results
+
+    return _checks
+
+
 def load_check_specs(contract: Contract) -> list[AssetCheckSpec]:
-    """Return the specs of the checks that run in the step of a feed's load."""
+    """Return the specs of the checks that run with each load of a feed."""
     names = [*LOAD_CHECKS]
     if contract.feed in CODE_TABLES:
         names.append("unmapped_codes")
@@ -120,7 +136,7 @@ def rules_check_keys() -> list[AssetCheckKey]:
     return [spec.key for script in scripts().values() for spec in rules_check_specs(script)]
 
 
-def load_checks(tx: Transaction, contract: Contract) -> list[AssetCheckResult]:
+def load_check_results(tx: Transaction, contract: Contract) -> list[AssetCheckResult]:
     """Return the results of a feed's load checks. They use the ledger, so their cost does not grow with the facts."""
     results = [check(tx, contract) for check in LOAD_CHECKS.values()]
     if contract.feed in CODE_TABLES:

@@ -100,7 +100,7 @@ def test_a_truncated_upload_is_completed_by_the_full_file(installation: Installa
     assert_consistent(installation, facts=30)
     assert installation.warehouse.row_count("ingest_file") == 3
     with installation.warehouse.reading() as tx:
-        assert "end" in str(tx.value("SELECT warnings FROM ingest_file WHERE file_id = 2"))
+        assert "cut off" in str(tx.value("SELECT warnings FROM ingest_file WHERE file_id = 2"))
 
 
 @pytest.mark.fault("F24")

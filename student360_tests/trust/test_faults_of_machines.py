@@ -62,12 +62,12 @@ def test_a_deadlock_with_another_transaction_causes_only_a_retry(installation: I
 
     thread = threading.Thread(target=other_transaction)
 
-    def run(self: Transaction, script: Any, section: str, fragments: Any = None) -> None:
+    def run(self: Transaction, script: Any, section: str, *names: Any) -> None:
         if script.name == "data_extent" and not locked.is_set():
             thread.start()
             locked.wait(30)
             time.sleep(0.2)
-        real(self, script, section, fragments)
+        real(self, script, section, *names)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Transaction, "run", run)

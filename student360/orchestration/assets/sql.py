@@ -32,7 +32,7 @@ from student360.orchestration.assets.common import (
     report_files,
     table_metadata,
 )
-from student360.orchestration.checks import load_check_specs, load_checks, rules_check_specs, rules_checks
+from student360.orchestration.checks import rules_check_specs, rules_checks
 from student360.rules.reference import reference_digest
 from student360.settings import Settings, load_settings
 from student360.warehouse.scripts import Script, upstream, upstream_tables
@@ -53,7 +53,6 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
         kinds={"sql", engine_kind(), "table"},
         tags=privacy_tags(script),
         metadata=table_metadata(script.name),
-        check_specs=load_check_specs(contract),
     )
     def _feed(context: AssetExecutionContext, warehouse: Warehouse) -> MaterializeResult:
         settings = load_settings()
@@ -64,8 +63,7 @@ def feed_asset(script: Script, contract: Contract) -> AssetsDefinition:
         with warehouse.reading() as tx:
             metadata = {**counts, **files_metadata(tx, contract.feed), **_figures(tx, script)}
             version = _version_of_feed(tx, contract)
-            checks = load_checks(tx, contract)
-        return MaterializeResult(metadata=metadata, check_results=checks, data_version=version)
+        return MaterializeResult(metadata=metadata, data_version=version)
 
     return _feed
 
