@@ -12,14 +12,13 @@ SELECT w.* FROM v_risk_windows AS w;
 
 -- name: month_keys
 SELECT DISTINCT d.month_key
-FROM v_risk_windows AS w
-JOIN dim_dates AS d ON d.school_year = w.school_year AND d.month_key BETWEEN w.trend_from_month_key AND w.month_key
+FROM dim_dates AS d
+WHERE d.school_year = {{ school_year }} AND d.month_key BETWEEN {{ trend_from_month_key }} AND {{ month_key }}
 ORDER BY d.month_key;
 
 -- name: homework_days
-SELECT d.date_key
-FROM v_risk_windows AS w
-JOIN dim_dates AS d ON d.date_key BETWEEN w.homework_from_key AND w.as_of_date_key
+SELECT d.date_key FROM dim_dates AS d
+WHERE d.date_key BETWEEN {{ homework_from_key }} AND {{ as_of_date_key }}
 ORDER BY d.date_key;
 
 -- name: parts

@@ -54,7 +54,7 @@ def _windows(tx: Transaction, bulk: Script) -> Names:
     """Return the windows of the rules (v_risk_windows) as SQL literals by column, with their months and days."""
     (row,) = tx.query(bulk.statements("windows")[0])
     windows = {name: NULL if value is None else value for name, value in row.items()}
-    months, days = (tx.numbers(bulk.statements(section)[0]) for section in ("month_keys", "homework_days"))
+    months, days = (tx.numbers(bulk.statements(section, windows)[0]) for section in ("month_keys", "homework_days"))
     return windows | {"last_months": _listed(months), "days_due": _listed(days)}
 
 
