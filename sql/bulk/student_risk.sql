@@ -62,12 +62,12 @@ WHERE {{ in_part }} AND school_year = {{ school_year }} AND month_key < {{ trend
 SELECT * FROM student_year_to_date WHERE {{ in_part }};
 
 SELECT * FROM fact_homework
-WHERE {{ in_part }} AND due_date_key IN ({{ days_due }})
+WHERE {{ in_part }} AND due_date_key IN ({{ homework_days }})
   AND due_date_key BETWEEN {{ homework_from_key }} AND {{ as_of_date_key }};
 
 -- name: in_part
 student_durable_key BETWEEN {{ first_student }} AND {{ last_student }} {{ if_due }};
 
 -- name: in_last_months
-school_year = {{ school_year }} AND month_key IN ({{ last_months }})
+school_year = {{ school_year }} AND month_key IN ({{ month_keys }})
 AND month_key BETWEEN {{ trend_from_month_key }} AND {{ month_key }};

@@ -24,7 +24,7 @@ AT_RUN_TIME = {
     for name in (
         *("how_many", "month", "first_student", "last_student", "if_due", "day", "school_year", "month_key"),
         *("trend_days", "trend_from_month_key", "first_until_days", "homework_from_key", "as_of_date_key"),
-        *("last_months", "days_due"),
+        *("month_keys", "homework_days"),
     )
 } | {"staging": "stg_feed"}
 FACT_MERGE: Mapping[str, tuple[str, ...]] = {

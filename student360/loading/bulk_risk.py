@@ -7,7 +7,7 @@ the same text that the database runs).
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import pyarrow as pa
@@ -54,12 +54,9 @@ def _windows(tx: Transaction, bulk: Script) -> Names:
     """Return the windows of the rules (v_risk_windows) as SQL literals by column, with their months and days."""
     (row,) = tx.query(bulk.statements("windows")[0])
     windows = {name: NULL if value is None else value for name, value in row.items()}
-    months, days = (tx.numbers(bulk.statements(section, windows)[0]) for section in ("month_keys", "homework_days"))
-    return windows | {"last_months": _listed(months), "days_due": _listed(days)}
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers)) or NULL
+    for name in ("month_keys", "homework_days"):
+        windows[name] = ", ".join(map(str, tx.numbers(bulk.statements(name, windows)[0]))) or NULL
+    return windows
 
 
 def _parts(

@@ -5,7 +5,7 @@ and by `dagster asset materialize`. Bad rows are rejected in `ingest/`, not here
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
@@ -76,7 +76,7 @@ def load_checks(contract: Contract) -> AssetChecksDefinition:
     )
     def _checks(warehouse: Warehouse) -> Iterator[AssetCheckResult]:
         with warehouse.reading() as tx:
-            results = load_check_results(tx, contract)
+            results = [check(tx, contract) for check in _load_checks_of(contract).values()]
         yield from results
 
     return _checks
@@ -84,13 +84,7 @@ def load_checks(contract: Contract) -> AssetChecksDefinition:
 
 def load_check_specs(contract: Contract) -> list[AssetCheckSpec]:
     """Return the specs of the checks that run with each load of a feed."""
-    names = [*LOAD_CHECKS]
-    if contract.feed in CODE_TABLES:
-        names.append("unmapped_codes")
-    if contract.feed == ATTENDANCE:
-        names.append("presence_sent")
-    if contract.loads == "dim_students":
-        names.append("identities_clear")
+    names = _load_checks_of(contract)
     return [AssetCheckSpec(name, asset=contract.loads, description=_fix(name, contract)) for name in names]
 
 
@@ -134,18 +128,6 @@ def load_check_keys() -> list[AssetCheckKey]:
 def rules_check_keys() -> list[AssetCheckKey]:
     """The checks of reference files. Their result cannot change before the file does."""
     return [spec.key for script in scripts().values() for spec in rules_check_specs(script)]
-
-
-def load_check_results(tx: Transaction, contract: Contract) -> list[AssetCheckResult]:
-    """Return the results of a feed's load checks. They use the ledger, so their cost does not grow with the facts."""
-    results = [check(tx, contract) for check in LOAD_CHECKS.values()]
-    if contract.feed in CODE_TABLES:
-        results.append(_unmapped_codes(tx, contract))
-    if contract.feed == ATTENDANCE:
-        results.append(_presence_sent(tx, contract))
-    if contract.loads == "dim_students":
-        results.append(_identities_clear(tx, contract))
-    return results
 
 
 def _rows_conserved(tx: Transaction, contract: Contract) -> AssetCheckResult:
@@ -249,13 +231,16 @@ def _unmapped_codes(tx: Transaction, contract: Contract) -> AssetCheckResult:
     return _result("unmapped_codes", contract, codes == 0, AssetCheckSeverity.WARN, unmapped_codes=codes)
 
 
-LOAD_CHECKS: Mapping[str, Callable[[Transaction, Contract], AssetCheckResult]] = {
-    "rows_conserved": _rows_conserved,
-    "rejects_share": _rejects_share,
-    "files_accepted": _files_accepted,
-    "nothing_odd": _nothing_odd,
-    "withdrawals_allowed": _withdrawals_allowed,
-}
+def _load_checks_of(contract: Contract) -> dict[str, Callable[[Transaction, Contract], AssetCheckResult]]:
+    """Return the load checks of a feed. They use the ledger, so their cost does not grow with the facts."""
+    checks = [_rows_conserved, _rejects_share, _files_accepted, _nothing_odd, _withdrawals_allowed]
+    if contract.feed in CODE_TABLES:
+        checks.append(_unmapped_codes)
+    if contract.feed == ATTENDANCE:
+        checks.append(_presence_sent)
+    if contract.loads == "dim_students":
+        checks.append(_identities_clear)
+    return {check.__name__.removeprefix("_"): check for check in checks}
 
 
 def _fix(name: str, contract: Contract | None = None) -> str:
@@ -293,36 +278,37 @@ def _table_checks() -> Iterable[AssetChecksDefinition]:
             yield _equals_facts(script)
     for contract in contracts().values():
         yield _fresh(contract)
-    yield _every_file_known()
+    unknown = "SELECT COUNT(*) FROM ingest_file WHERE feed IS NULL"
+    yield _none_found(LANDING, "every_file_known", "files_of_no_feed", unknown, AssetCheckSeverity.WARN)
     yield _nothing_left_alone()
+
+
+def _none_found(
+    asset: str, name: str, found: str, query: str, severity: AssetCheckSeverity = AssetCheckSeverity.ERROR
+) -> AssetChecksDefinition:
+    """Return a check that passes if a query counts nothing. found: the name of the count in the metadata."""
+
+    @asset_check(asset=asset, name=name, description=_fix(name))
+    def _check(warehouse: Warehouse) -> AssetCheckResult:
+        with warehouse.reading() as tx:
+            number = tx.count(query)
+        return AssetCheckResult(passed=number == 0, severity=severity, metadata={found: number})
+
+    return _check
 
 
 def _keys_unique(script: Script) -> AssetChecksDefinition:
     key = ", ".join(script.primary_key)
-
-    @asset_check(asset=script.name, name="keys_unique", description=_fix("keys_unique"))
-    def _check(warehouse: Warehouse) -> AssetCheckResult:
-        with warehouse.reading() as tx:
-            repeated = tx.value(
-                f"SELECT COUNT(*) FROM (SELECT 1 FROM {script.name} GROUP BY {key} HAVING COUNT(*) > 1) AS r"
-            )
-        return AssetCheckResult(passed=repeated == 0, metadata={"repeated_keys": repeated})
-
-    return _check
+    repeated = f"SELECT 1 FROM {script.name} GROUP BY {key} HAVING COUNT(*) > 1"
+    return _none_found(script.name, "keys_unique", "repeated_keys", f"SELECT COUNT(*) FROM ({repeated}) AS r")
 
 
 def _no_orphans(script: Script) -> AssetChecksDefinition:
-    @asset_check(asset=script.name, name="no_orphans", description=_fix("no_orphans"))
-    def _check(warehouse: Warehouse) -> AssetCheckResult:
-        with warehouse.reading() as tx:
-            orphans = tx.value(
-                f"SELECT COUNT(*) FROM {script.name} AS f LEFT JOIN dim_students AS s"
-                " ON s.student_durable_key = f.student_durable_key"
-                " WHERE s.student_key IS NULL"
-            )
-        return AssetCheckResult(passed=orphans == 0, metadata={"orphans": orphans})
-
-    return _check
+    orphans = (
+        f"SELECT COUNT(*) FROM {script.name} AS f LEFT JOIN dim_students AS s"
+        " ON s.student_durable_key = f.student_durable_key WHERE s.student_key IS NULL"
+    )
+    return _none_found(script.name, "no_orphans", "orphans", orphans)
 
 
 def _rows_match_ledger(script: Script) -> AssetChecksDefinition:
@@ -337,19 +323,12 @@ def _rows_match_ledger(script: Script) -> AssetChecksDefinition:
 
 
 def _equals_facts(script: Script) -> AssetChecksDefinition:
-    columns = ", ".join(column.name for column in script.columns)
-
-    @asset_check(asset=script.name, name="equals_facts", description=_fix("equals_facts"))
-    def _check(warehouse: Warehouse) -> AssetCheckResult:
-        expected = check_query(script.name)
-        with warehouse.reading() as tx:
-            different = tx.value(
-                f"SELECT COUNT(*) FROM (SELECT * FROM (SELECT {columns} FROM {script.name} EXCEPT {expected}) AS a"
-                f" UNION ALL SELECT * FROM ({expected} EXCEPT SELECT {columns} FROM {script.name}) AS b) AS d"
-            )
-        return AssetCheckResult(passed=different == 0, metadata={"rows_that_differ": different})
-
-    return _check
+    columns, expected = ", ".join(column.name for column in script.columns), check_query(script.name)
+    different = (
+        f"SELECT COUNT(*) FROM (SELECT * FROM (SELECT {columns} FROM {script.name} EXCEPT {expected}) AS a"
+        f" UNION ALL SELECT * FROM ({expected} EXCEPT SELECT {columns} FROM {script.name}) AS b) AS d"
+    )
+    return _none_found(script.name, "equals_facts", "rows_that_differ", different)
 
 
 def _fresh(contract: Contract) -> AssetChecksDefinition:
@@ -361,18 +340,6 @@ def _fresh(contract: Contract) -> AssetChecksDefinition:
                 (contract.feed,),
             )
         return freshness(newest, contract)
-
-    return _check
-
-
-def _every_file_known() -> AssetChecksDefinition:
-    @asset_check(asset=LANDING, name="every_file_known", description=_fix("every_file_known"))
-    def _check(warehouse: Warehouse) -> AssetCheckResult:
-        with warehouse.reading() as tx:
-            unknown = tx.count("SELECT COUNT(*) FROM ingest_file WHERE feed IS NULL")
-        return AssetCheckResult(
-            passed=unknown == 0, severity=AssetCheckSeverity.WARN, metadata={"files_of_no_feed": unknown}
-        )
 
     return _check
 
